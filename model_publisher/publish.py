@@ -1,0 +1,71 @@
+"""Publishing, step by step; the alias moves last."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator  # pyright: ignore[reportMissingTypeStubs]
+
+from model_publisher.errors import PublishError
+from model_publisher.export import export
+from model_publisher.parity import check_parity, run_onnx
+from model_publisher.published import PublishedVersion, find_published
+from model_publisher.tracking import Candidate, register
+
+
+def publish(  # noqa: PLR0913 - two things to publish, the rest by name
+    model: BaseEstimator,
+    features: NDArray[Any],
+    *,
+    name: str,
+    mlflow_url: str,
+    alias: str = "production",
+    params: Mapping[str, str] | None = None,
+    metrics: Mapping[str, float] | None = None,
+) -> PublishedVersion:
+    """Publish a fitted scikit-learn model as a new version, and point the alias at it.
+
+    Args:
+        model: A fitted classifier or regressor, or a pipeline that ends in one.
+        features: Rows to compare the exported model on, shape (rows, features); they are compared as float32, which is
+            what the exported model takes. Bring all you have.
+        name: The registered model; made if absent.
+        mlflow_url: The tracking server. Artifacts go through its proxy; no credentials for the store are needed.
+        alias: What to point at the new version once all else is done.
+        params: How the model was trained.
+        metrics: What was measured of it; `parity_max_diff` is added.
+
+    Raises:
+        PublishError: nothing was published, no alias was moved.
+    """
+    rows = _as_rows(features)
+    find_published(mlflow_url, name, alias)  # MLflow's own client would take minutes to say that it is not there
+    exported = export(model, rows.shape[1])
+    content = exported.SerializeToString()
+    outputs = run_onnx(content, rows)
+    measured = {**(metrics or {}), "parity_max_diff": check_parity(model, rows, outputs)}
+    candidate = Candidate(
+        name=name,
+        alias=alias,
+        model=exported,
+        sha256=hashlib.sha256(content).hexdigest(),
+        example_inputs=rows[:2],
+        example_outputs={key: array[:2] for key, array in outputs.items()},
+        params=params or {},
+        metrics=measured,
+    )
+    return PublishedVersion(name, register(candidate, mlflow_url), candidate.sha256, measured)
+
+
+def _as_rows(features: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        rows = np.asarray(features, dtype=np.float32)
+    if rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():
+        raise PublishError(
+            f"expected rows x features of finite float32, got shape {rows.shape}",
+            where="features",
+            remedy="give a two-dimensional array of numbers without gaps",
+        )
+    return rows

@@ -1,0 +1,140 @@
+"""MLflow's REST API as the server uses it, with faults on request; the answers' shapes are those of MLflow 3.17."""
+
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+from tests.app.support.models import sha256
+
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
+
+
+@dataclass
+class Version:
+    """One model version.
+
+    Attributes:
+        content: Its `model.onnx`.
+        sha256: The tag that promises its SHA-256; None for no tag.
+        location: What MLflow says its artifacts' URI is; None for the proxy.
+    """
+
+    content: bytes
+    sha256: str | None
+    location: str | None = None
+
+
+@dataclass
+class Faults:
+    """What goes wrong from now on.
+
+    Attributes:
+        api_status: The API answers with this status instead.
+        artifact_status: Artifacts do.
+        truncate_to: Artifacts end after so many bytes, though more were announced.
+        flowing: While cleared, artifacts stop halfway.
+    """
+
+    api_status: int | None = None
+    artifact_status: int | None = None
+    truncate_to: int | None = None
+    flowing: threading.Event = field(default_factory=threading.Event)
+
+
+class MlflowStandIn:
+    """A tracking server with one registered model, `demo`."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.versions: dict[str, Version] = {}
+        self.alias: str | None = None
+        self.faults = Faults()
+        self.faults.flowing.set()
+        self.downloads = 0
+        self.resolves = 0
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.faults.flowing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def publish(self, version: str, content: bytes, promised: str | None = None) -> None:
+        """Add a version, with a true SHA-256 tag unless another is given, and point the alias at it."""
+        self.versions[version] = Version(content, promised or sha256(content))
+        self.alias = version
+
+    def describe(self) -> dict[str, object] | None:
+        if self.alias is None:
+            return None
+        version = self.versions[self.alias]
+        tags = [] if version.sha256 is None else [{"key": "sha256", "value": version.sha256}]
+        return {"name": "demo", "version": self.alias, "source": f"models:/m-{self.alias}", "tags": tags}
+
+
+def _handler(stand_in: MlflowStandIn) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            if parts.path.startswith(ARTIFACTS):
+                self._artifact(parts.path.removeprefix(ARTIFACTS))
+            elif stand_in.faults.api_status is not None:
+                self._json(stand_in.faults.api_status, {"error_code": "INTERNAL_ERROR"})
+            elif parts.path.endswith("/registered-models/alias"):
+                stand_in.resolves += 1
+                found = stand_in.describe()
+                self._json(200 if found else 400, {"model_version": found} if found else {"message": "alias not found"})
+            else:
+                version = parse_qs(parts.query)["version"][0]
+                location = stand_in.versions[version].location or f"mlflow-artifacts:/1/models/m-{version}/artifacts"
+                self._json(200, {"artifact_uri": location})
+
+        def _artifact(self, path: str) -> None:
+            stand_in.downloads += 1
+            faults = stand_in.faults
+            if faults.artifact_status is not None:
+                self._json(faults.artifact_status, {"error_code": "INTERNAL_ERROR"})
+                return
+            content = stand_in.versions[path.split("/")[2].removeprefix("m-")].content
+            self.send_response(200)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            half = len(content) // 2
+            self.wfile.write(content[:half])
+            self.wfile.flush()
+            faults.flowing.wait()
+            end = len(content) if faults.truncate_to is None else faults.truncate_to
+            self.wfile.write(content[half:end])
+            self.close_connection = faults.truncate_to is not None
+
+        def _json(self, status: int, document: object) -> None:
+            body = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name for it
+            """Say nothing."""
+
+    return Handler

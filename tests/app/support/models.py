@@ -1,0 +1,62 @@
+"""Small ONNX models, made on the spot."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def scaling(factor: float, features: int = 3) -> bytes:
+    """`input` FP32[any, features] to `output`, every number times a factor: predictions tell which model made them."""
+    return _model(
+        [helper.make_node("Mul", ["input", "factor"], ["output"])],
+        inputs=[helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, features])],
+        outputs=[helper.make_tensor_value_info("output", TensorProto.FLOAT, [None, features])],
+        constants=[numpy_helper.from_array(np.array(factor, dtype=np.float32), "factor")],
+    )
+
+
+def integers() -> bytes:
+    """`input` INT32[any, 2] to itself."""
+    return _model(
+        [helper.make_node("Identity", ["input"], ["output"])],
+        inputs=[helper.make_tensor_value_info("input", TensorProto.INT32, [None, 2])],
+        outputs=[helper.make_tensor_value_info("output", TensorProto.INT32, [None, 2])],
+    )
+
+
+def unrunnable() -> bytes:
+    """Loads, and fails on every row: reshapes two numbers into seven."""
+    return _model(
+        [helper.make_node("Reshape", ["input", "shape"], ["output"])],
+        inputs=[helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, 3])],
+        outputs=[helper.make_tensor_value_info("output", TensorProto.FLOAT, None)],
+        constants=[numpy_helper.from_array(np.array([7], dtype=np.int64), "shape")],
+    )
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def failing_above_one_row() -> bytes:
+    """Promises any number of rows, and can reshape only the three numbers of one."""
+    return _model(
+        [helper.make_node("Reshape", ["input", "shape"], ["output"])],
+        inputs=[helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, 3])],
+        outputs=[helper.make_tensor_value_info("output", TensorProto.FLOAT, None)],
+        constants=[numpy_helper.from_array(np.array([1, 3], dtype=np.int64), "shape")],
+    )
+
+
+def _model(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    constants: Sequence[onnx.TensorProto] = (),
+) -> bytes:
+    graph = helper.make_graph(list(nodes), "test", list(inputs), list(outputs), list(constants))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return model.SerializeToString()

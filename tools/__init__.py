@@ -1,0 +1,1 @@
+"""Bring the engine, a cluster and a Python environment to a machine. Nothing of the product imports this package."""
