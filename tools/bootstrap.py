@@ -46,7 +46,9 @@ def make() -> None:
         installer = uv(console)
         _stamp().unlink(missing_ok=True)
         fix = "see the log above; if it is the network, set a proxy or a package index and run again"
-        console.run([installer, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ENVIRONMENT], fix=fix)
+        console.run(
+            [installer, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ENVIRONMENT], fix=fix
+        )
         console.run([installer, "pip", "sync", "--quiet", "--require-hashes", "--python", PYTHON, LOCK], fix=fix)
         _stamp().write_text(_wanted())
 

@@ -54,9 +54,15 @@ class Console:
             self.say(f"{title}: {outcome} {time.monotonic() - began:.1f} s")
 
     def run(
-        self, command: Sequence[str | Path], *, fix: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str | Path],
+        *,
+        fix: str,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        show: bool = False,
     ) -> None:
-        """Run a program with its output in the log.
+        """Run a program with its output in the log, and on the terminal with `show`.
 
         Raises:
             ToolError: it could not be started or exited with something else than 0; carries the end of its output.
@@ -76,7 +82,10 @@ class Console:
                 errors="replace",
             ) as process:
                 for line in process.stdout or ():
-                    self._log.write(line)
+                    if show and line.strip():
+                        self.say(f"  {line.rstrip()}")
+                    else:
+                        self._log.write(line)
                     tail = [*tail[1 - TAIL_LINES :], line]
         except OSError as error:
             raise ToolError(f"{words[0]} could not be started: {error.strerror}", fix) from error

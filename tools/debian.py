@@ -26,7 +26,9 @@ def install(programs: Mapping[str, str], console: Console) -> None:
     Raises:
         ToolError: this is not a Debian machine with root, or the installation failed.
     """
-    missing = sorted({package for program, package in programs.items() if not (find(program) or Path(program).exists())})
+    missing = sorted(
+        {package for program, package in programs.items() if not (find(program) or Path(program).exists())}
+    )
     if not missing:
         return
     if os.geteuid() or not shutil.which("apt-get"):

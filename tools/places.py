@@ -17,7 +17,7 @@ def cache() -> Path:
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of one deployment from this checkout: its state, its cluster, its log. `PLATFORM_HOME` names another."""
+    """The folder of one deployment from this checkout: its state, its cluster, its log."""
 
     path: Path
 

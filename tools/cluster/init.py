@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -22,7 +23,7 @@ from string import Template
 from types import FrameType
 
 from tools.cluster import cgroups
-from tools.cluster.node import COMPONENTS, Component, Node
+from tools.cluster.node import API, STORES, WORKERS, Component, Node
 from tools.debian import PATH
 
 CLONE_NEWNET = 0x40000000
@@ -61,21 +62,21 @@ class Init:
                 threading.Timer(1, self._start, [component]).start()
 
     def _start_all(self) -> None:
-        publish = Component(
-            "publish",
-            (
-                "${bin_publish}",
-                *(f"127.0.0.1:{port}={self._node.ip}:{port}" for port in self._node.published.values()),
-            ),
-            ready="",
-            network="machine",
-        )
-        for group in (*COMPONENTS, (publish,)):
-            for component in group:
-                self._start(component)
-            for component in group:
-                self._await(component)
+        try:
+            self._start_group(STORES)
+            self._start_group(API)
+            subprocess.run(self._node.addons, check=True, env={**os.environ, "PATH": self._node.path})
+            self._start_group((*WORKERS, self._node.publish))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)  # the end of the first process is what `local.start` notices
         self._tell(complete=True)
+
+    def _start_group(self, group: tuple[Component, ...]) -> None:
+        for component in group:
+            self._start(component)
+        for component in group:
+            self._await(component)
 
     def _start(self, component: Component) -> None:
         self._starts[component.name] = self._starts.get(component.name, 0) + 1
@@ -90,7 +91,7 @@ class Init:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 umask=component.umask,
-                env={**os.environ, "PATH": PATH},
+                env={**os.environ, "PATH": self._node.path},
             )
             self._running[process.pid] = component
             process.returncode = 0  # `run` collects every child; Popen must not
@@ -101,7 +102,7 @@ class Init:
         while not _answers(ready):
             if self._starts[component.name] > STARTS_BEFORE_GIVING_UP or time.monotonic() > deadline:
                 self._tell(failed=component.name)
-                return
+                raise TimeoutError(f"{component.name} is not ready")
             time.sleep(0.05)
         self._ready.append(component.name)
         self._tell()

@@ -44,14 +44,18 @@ def create(node: Node, kubeconfig: Path) -> None:
     pki.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = _Authority()
     _write(pki / "ca.crt", authority.pem)
-    names = [x509.DNSName(f"kubernetes{tail}") for tail in ("", ".default", ".default.svc", ".default.svc.cluster.local")]
+    names = [
+        x509.DNSName(f"kubernetes{tail}") for tail in ("", ".default", ".default.svc", ".default.svc.cluster.local")
+    ]
     addresses = [x509.IPAddress(ipaddress.ip_address(ip)) for ip in (node.ip, SERVICE_API, "127.0.0.1")]
     _pair(pki / "kube-apiserver", *authority.issue("kube-apiserver", None, [*names, *addresses]))
     for identity in IDENTITIES:
         certificate, key = authority.issue(identity.user, identity.group, [])
         _pair(pki / identity.file, certificate, key)
-        target = kubeconfig if identity is ADMIN else node.data / "config" / f"{identity.file}.kubeconfig"
-        _write(target, _kubeconfig(node, identity, authority.pem, certificate, key))
+        written = _kubeconfig(node, identity, authority.pem, certificate, key)
+        _write(node.data / "config" / f"{identity.file}.kubeconfig", written)
+        if identity is ADMIN:
+            _write(kubeconfig, written)
     signer = ec.generate_private_key(ec.SECP256R1())
     _write(pki / "service-accounts.key", _private(signer))
     public = signer.public_key().public_bytes(

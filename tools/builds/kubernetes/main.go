@@ -27,9 +27,9 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/version"
 
 	// The DNS server's plugins: only these, since the full set links every cloud's SDK.
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
-	_ "github.com/coredns/coredns/plugin/forward"
 	_ "github.com/coredns/coredns/plugin/health"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	_ "github.com/coredns/coredns/plugin/ready"
@@ -50,7 +50,7 @@ func main() {
 		os.Exit(cli.Run(command()))
 	case name == "coredns":
 		caddy.AppName = "coredns"
-		dnsserver.Directives = []string{"errors", "health", "ready", "cache", "kubernetes", "forward"}
+		dnsserver.Directives = []string{"bind", "health", "ready", "errors", "cache", "kubernetes"}
 		coremain.Run()
 	case name == "publish":
 		if err := publish(os.Args[1:]); err != nil {

@@ -1,0 +1,164 @@
+"""Bring a stack up on this machine, look at it, take it down."""
+
+import http.client
+import json
+import os
+import subprocess
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools import engine as engines
+from tools import stack_file
+from tools.cluster import choose
+from tools.cluster.local import exclusive
+from tools.console import Console
+from tools.engine import Engine
+from tools.errors import ToolError
+from tools.places import REPOSITORY, Home
+
+SECONDS_TO_FIRST_PREDICTION = 120
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One stack of one home."""
+
+    home: Home
+    stack: str
+
+    @classmethod
+    def current(cls) -> "Deployment":
+        """What the environment names: `STACK`, else `local`."""
+        return cls(Home.current(), os.environ.get("STACK") or "local")
+
+    def up(self) -> None:
+        """Make what is missing, deploy, wait for the first prediction, and say where everything is.
+
+        Raises:
+            ToolError: a step failed; running again goes on from there.
+        """
+        console = Console(self.home.log)
+        console.say(f"stack {self.stack!r}; log in {self.home.log}")
+        with exclusive(self.home):
+            cluster = choose.provide(self.home, stack_file.committed(self.stack), console)
+            engine = engines.provide(self.home, console).within(cluster.environment)
+            tag = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD"], cwd=REPOSITORY, text=True).strip()
+            file = stack_file.write(self.home, self.stack, {**cluster.config, "inference-platform:imageTag": tag})
+            with console.step("deploying the stack"):
+                engines.pulumi(engine, console, file, "stack", "select", "--create", "--stack", self.stack)
+                self._unlock(engine, console, file)
+                engines.pulumi(
+                    engine,
+                    console,
+                    file,
+                    *("up", "--yes", "--skip-preview", "--stack", self.stack),
+                    show=True,
+                    fix=f"mend what the messages above name, then run again; logs: {self.home.log}",
+                )
+            outputs = self._outputs(engine)
+            with console.step("first prediction"):
+                url, body = _example_request(outputs)
+                answer = _await_answer(url, body)
+        console.say("the platform is up")
+        print(_summary(outputs, url, body, answer), flush=True)
+
+    def down(self) -> None:
+        """Destroy the stack, then the cluster that was made for it.
+
+        Raises:
+            ToolError: a step failed; running again goes on from there.
+        """
+        console = Console(self.home.log)
+        with exclusive(self.home):
+            if stack_file.path(self.home, self.stack).exists():
+                self._destroy(console)
+            if not list(self.home.path.glob("Pulumi.*.yaml")):
+                choose.remove(self.home, console)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs.
+
+        Raises:
+            ToolError: there is no such stack.
+        """
+        if not stack_file.path(self.home, self.stack).exists():
+            raise ToolError(f"there is no stack {self.stack!r} in {self.home.path}", "run `make up` first")
+        return self._outputs(engines.provide(self.home, Console(self.home.log)))
+
+    def _destroy(self, console: Console) -> None:
+        cluster = choose.provide(self.home, stack_file.committed(self.stack), console)
+        engine = engines.provide(self.home, console).within(cluster.environment)
+        file = stack_file.write(self.home, self.stack, cluster.config)
+        with console.step("destroying the stack"):
+            engines.pulumi(engine, console, file, "stack", "select", "--create", "--stack", self.stack)
+            self._unlock(engine, console, file)
+            engines.pulumi(
+                engine,
+                console,
+                file,
+                *("destroy", "--yes", "--skip-preview", "--remove", "--stack", self.stack),
+                show=True,
+            )
+        file.unlink()
+
+    def _unlock(self, engine: Engine, console: Console, file: Path) -> None:
+        """Take away what a killed run left in a state that only this home uses: its lock and its unfinished creations."""
+        if engine.environment["PULUMI_BACKEND_URL"] != f"file://{self.home.state}":
+            return
+        if any(self.home.state.glob(f".pulumi/locks/**/{self.stack}/*")):
+            console.say("  an earlier run was killed: taking its lock away")
+            engines.pulumi(engine, console, file, "cancel", "--yes", "--stack", self.stack)
+        checkpoint = json.loads(engines.ask(engine, "stack", "export", "--stack", self.stack))
+        if checkpoint["deployment"] and checkpoint["deployment"].get("pending_operations"):
+            console.say("  an earlier run was killed: looking at what it had begun")
+            repair = ("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", self.stack)
+            engines.pulumi(engine, console, file, *repair)
+
+    def _outputs(self, engine: Engine) -> dict[str, Any]:
+        return json.loads(engines.ask(engine, "stack", "output", "--json", "--stack", self.stack))
+
+
+def _example_request(outputs: Mapping[str, Any]) -> tuple[str, str]:
+    """A URL and a body that the stack's model answers."""
+    # The first row of the data set that the example model is trained on.
+    from sklearn.datasets import load_breast_cancer  # noqa: PLC0415 - a second of imports
+
+    row = load_breast_cancer(return_X_y=True)[0][0].tolist()
+    return f"{outputs['inferenceUrl']}/v1/models/{outputs['modelName']}:predict", json.dumps({"instances": [row]})
+
+
+def _await_answer(url: str, body: str) -> str:
+    deadline = time.monotonic() + SECONDS_TO_FIRST_PREDICTION
+    while True:
+        try:
+            request = urllib.request.Request(url, body.encode(), {"Content-Type": "application/json"})  # noqa: S310
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return answer.read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            if time.monotonic() > deadline:
+                raise ToolError(
+                    f"{url} does not answer: {error}", "look at the pods: kubectl --kubeconfig ... get pods,events"
+                ) from error
+        time.sleep(0.2)
+
+
+def _summary(outputs: Mapping[str, Any], url: str, body: str, answer: str) -> str:
+    return f"""
+  inference   {outputs["inferenceUrl"]}
+  MLflow      {outputs["mlflowUrl"]}
+  model       {outputs["modelName"]}
+  image       {outputs["imageRef"]}
+  kubectl     export KUBECONFIG={outputs["kubeconfigPath"]}; kubectl --namespace {outputs["namespace"]} get pods
+
+Try it:
+
+  curl --header 'Content-Type: application/json' --data '{body}' {url}
+
+It answers:
+
+  {answer}
+"""

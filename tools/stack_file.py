@@ -1,0 +1,46 @@
+"""The stack's configuration on this machine: the committed file, and over it what only this machine knows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.errors import ToolError
+from tools.places import REPOSITORY, Home
+
+# What the engine itself writes into the file: how the stack's secrets are encrypted.
+ENGINES_OWN = ("encryptionsalt", "encryptedkey", "secretsprovider")
+BASE = "local"
+
+
+def path(home: Home, stack: str) -> Path:
+    """The file that the engine reads and writes."""
+    return home.path / f"Pulumi.{stack}.yaml"
+
+
+def committed(stack: str) -> dict[str, Any]:
+    """The configuration in the repository; a stack without a file of its own has the local one's.
+
+    Raises:
+        ToolError: the file is not YAML.
+    """
+    named = REPOSITORY / f"Pulumi.{stack}.yaml"
+    source = named if named.exists() else REPOSITORY / f"Pulumi.{BASE}.yaml"
+    try:
+        content = yaml.safe_load(source.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ToolError(f"{source.name} is not YAML: {error}", "mend it, then run again") from error
+    return content.get("config") or {}
+
+
+def write(home: Home, stack: str, machine: Mapping[str, object]) -> Path:
+    """Bring the file up to date. What the user committed goes before what the machine suggests."""
+    target = path(home, stack)
+    before = (yaml.safe_load(target.read_text()) or {}) if target.exists() else {}
+    content = {key: before[key] for key in ENGINES_OWN if key in before}
+    content["config"] = {**machine, **committed(stack)}
+    part = target.with_suffix(".part")
+    part.write_text(yaml.safe_dump(content))
+    part.rename(target)
+    return target
