@@ -22,7 +22,7 @@ PYTHON = ENVIRONMENT / "bin" / "python"
 
 def enter(module: str) -> None:
     """Return at once inside the project's environment; else make it and start `module` again inside it."""
-    if Path(sys.prefix) == ENVIRONMENT and _stamp_is_current():
+    if Path(sys.prefix) == ENVIRONMENT and is_current():
         return
     make()
     os.execv(PYTHON, [str(PYTHON), "-m", module, *sys.argv[1:]])
@@ -39,7 +39,7 @@ def make() -> None:
             f"python3 is {sys.version.split()[0]}",
             f"install Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or newer, or name one: make PYTHON=python3.12",
         )
-    if _stamp_is_current():
+    if is_current():
         return
     console = Console(Home.current().log)
     with console.step("Python environment from requirements/dev.txt"):
@@ -61,7 +61,8 @@ def _wanted() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor} {hashlib.sha256(LOCK.read_bytes()).hexdigest()}"
 
 
-def _stamp_is_current() -> bool:
+def is_current() -> bool:
+    """Whether the environment is what the lock says."""
     return PYTHON.exists() and _stamp().exists() and _stamp().read_text() == _wanted()
 
 

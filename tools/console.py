@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,8 +19,7 @@ class Console:
 
     def __init__(self, log: Path) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
-        self._log_path = log
-        self._log = log.open("a", encoding="utf-8", buffering=1)
+        self._log = log
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
@@ -29,10 +28,10 @@ class Console:
         line = f"[{time.monotonic() - self._started:7.1f} s] {message}"
         with self._lock:
             print(line, flush=True)
-            self._log.write(line + "\n")
+            self._note(line)
 
     @contextmanager
-    def step(self, title: str) -> Iterator[None]:
+    def step(self, title: str) -> Generator[None]:
         """A step: its title when it starts, its duration when it ends or fails."""
         self.say(f"{title} ...")
         began = time.monotonic()
@@ -68,7 +67,7 @@ class Console:
             ToolError: it could not be started or exited with something else than 0; carries the end of its output.
         """
         words = [str(word) for word in command]
-        self._log.write(f"$ {' '.join(words)}\n")
+        self._note(f"$ {' '.join(words)}")
         tail: list[str] = []
         try:
             with subprocess.Popen(
@@ -85,13 +84,17 @@ class Console:
                     if show and line.strip():
                         self.say(f"  {line.rstrip()}")
                     else:
-                        self._log.write(line)
+                        self._note(line.rstrip("\n"))
                     tail = [*tail[1 - TAIL_LINES :], line]
         except OSError as error:
             raise ToolError(f"{words[0]} could not be started: {error.strerror}", fix) from error
         if process.returncode:
             said = "".join(f"  | {line}" for line in tail).rstrip()
             raise ToolError(f"{Path(words[0]).name} failed (exit code {process.returncode}):\n{said}", fix)
+
+    def _note(self, line: str) -> None:
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
 
 
 def fail(error: ToolError) -> None:

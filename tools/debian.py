@@ -2,8 +2,7 @@
 
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def install(programs: Mapping[str, str], console: Console) -> None:
 
 
 @contextmanager
-def _no_service_starts() -> Iterator[None]:
+def _no_service_starts() -> Generator[None]:
     """Keep packages from starting their daemons: the cluster starts its own, apart from the machine's."""
     if SERVICES_START.exists():
         yield
@@ -52,8 +51,3 @@ def _no_service_starts() -> Iterator[None]:
         yield
     finally:
         SERVICES_START.unlink(missing_ok=True)
-
-
-def architecture() -> str:
-    """Debian's name of this machine's processor."""
-    return subprocess.check_output(["dpkg", "--print-architecture"], text=True).strip()

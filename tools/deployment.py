@@ -21,6 +21,39 @@ from tools.errors import ToolError
 from tools.places import REPOSITORY, Home
 
 SECONDS_TO_FIRST_PREDICTION = 120
+# The first row of the data that the example model is trained on (`model_publisher/example.py`).
+EXAMPLE = [
+    17.99,
+    10.38,
+    122.8,
+    1001.0,
+    0.1184,
+    0.2776,
+    0.3001,
+    0.1471,
+    0.2419,
+    0.07871,
+    1.095,
+    0.9053,
+    8.589,
+    153.4,
+    0.006399,
+    0.04904,
+    0.05373,
+    0.01587,
+    0.03003,
+    0.006193,
+    25.38,
+    17.33,
+    184.6,
+    2019.0,
+    0.1622,
+    0.6656,
+    0.7119,
+    0.2654,
+    0.4601,
+    0.1189,
+]
 
 
 @dataclass(frozen=True)
@@ -106,7 +139,7 @@ class Deployment:
         file.unlink()
 
     def _unlock(self, engine: Engine, console: Console, file: Path) -> None:
-        """Take away what a killed run left in a state that only this home uses: its lock and its unfinished creations."""
+        """Take away what a killed run left in a state that only this home uses: its lock, its unfinished creations."""
         if engine.environment["PULUMI_BACKEND_URL"] != f"file://{self.home.state}":
             return
         if any(self.home.state.glob(f".pulumi/locks/**/{self.stack}/*")):
@@ -124,11 +157,7 @@ class Deployment:
 
 def _example_request(outputs: Mapping[str, Any]) -> tuple[str, str]:
     """A URL and a body that the stack's model answers."""
-    # The first row of the data set that the example model is trained on.
-    from sklearn.datasets import load_breast_cancer  # noqa: PLC0415 - a second of imports
-
-    row = load_breast_cancer(return_X_y=True)[0][0].tolist()
-    return f"{outputs['inferenceUrl']}/v1/models/{outputs['modelName']}:predict", json.dumps({"instances": [row]})
+    return f"{outputs['inferenceUrl']}/v1/models/{outputs['modelName']}:predict", json.dumps({"instances": [EXAMPLE]})
 
 
 def _await_answer(url: str, body: str) -> str:

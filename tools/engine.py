@@ -53,7 +53,7 @@ def provide(home: Home, console: Console) -> Engine:
     return Engine(folders[0] / "pulumi", _environment(home, folders, own_home=True))
 
 
-def is_compiled() -> bool:
+def is_made() -> bool:
     """Whether the engine needs no compiling: it is installed or was compiled before."""
     return bool(shutil.which("pulumi")) or all(build.is_made for build in golang.ENGINE)
 

@@ -29,21 +29,21 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
     def Handshake(
         self, request: language_pb2.LanguageHandshakeRequest, context: grpc.ServicerContext
-    ) -> language_pb2.LanguageHandshakeResponse:  # noqa: N802, ARG002, E501
+    ) -> language_pb2.LanguageHandshakeResponse:
         """Agree to speak."""
         return language_pb2.LanguageHandshakeResponse()
 
-    def GetPluginInfo(self, request: Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:  # noqa: N802, ARG002
+    def GetPluginInfo(self, request: Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Its version is the SDK's."""
         return plugin_pb2.PluginInfo(version=version("pulumi"))
 
     def GetRequiredPackages(
         self, request: language_pb2.GetRequiredPackagesRequest, context: grpc.ServicerContext
-    ) -> language_pb2.GetRequiredPackagesResponse:  # noqa: N802, ARG002, E501
+    ) -> language_pb2.GetRequiredPackagesResponse:
         """None: the plugins lie on PATH."""
         return language_pb2.GetRequiredPackagesResponse()
 
-    def Run(self, request: language_pb2.RunRequest, context: grpc.ServicerContext) -> language_pb2.RunResponse:  # noqa: N802, ARG002
+    def Run(self, request: language_pb2.RunRequest, context: grpc.ServicerContext) -> language_pb2.RunResponse:
         """Run a program to its end."""
         arguments = {
             "monitor": request.monitor_address,

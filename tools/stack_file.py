@@ -28,19 +28,22 @@ def committed(stack: str) -> dict[str, Any]:
     named = REPOSITORY / f"Pulumi.{stack}.yaml"
     source = named if named.exists() else REPOSITORY / f"Pulumi.{BASE}.yaml"
     try:
-        content = yaml.safe_load(source.read_text()) or {}
+        return _read(source).get("config") or {}
     except yaml.YAMLError as error:
         raise ToolError(f"{source.name} is not YAML: {error}", "mend it, then run again") from error
-    return content.get("config") or {}
 
 
 def write(home: Home, stack: str, machine: Mapping[str, object]) -> Path:
     """Bring the file up to date. What the user committed goes before what the machine suggests."""
     target = path(home, stack)
-    before = (yaml.safe_load(target.read_text()) or {}) if target.exists() else {}
-    content = {key: before[key] for key in ENGINES_OWN if key in before}
+    before = _read(target) if target.exists() else {}
+    content: dict[str, Any] = {key: before[key] for key in ENGINES_OWN if key in before}
     content["config"] = {**machine, **committed(stack)}
     part = target.with_suffix(".part")
     part.write_text(yaml.safe_dump(content))
     part.rename(target)
     return target
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text()) or {}

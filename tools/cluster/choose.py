@@ -43,8 +43,8 @@ def provide(home: Home, config: Mapping[str, object], console: Console) -> Clust
         return Cluster(kind.start(home, console))
     if os.geteuid() or sys.platform != "linux" or not shutil.which("apt-get"):
         raise ToolError(
-            "there is no cluster to deploy to, and none can be made here (that takes root on Debian, or docker and its hub)",
-            "name one: make up KUBE_CONTEXT=<context of your kubeconfig>; or run as root; or start docker",
+            "there is no cluster to deploy to, and this user cannot make one",
+            "name one (make up KUBE_CONTEXT=<a context of yours>), or start docker for kind, or be root on Debian",
         )
     return _one_node(home, console)
 

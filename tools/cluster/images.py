@@ -30,7 +30,7 @@ def provide(node: Node, console: Console) -> None:
     """
     contexts = {
         "pause": Path(node.program("pause")).parent,
-        "python": _root_file_system(console),
+        "python": _provide_root_file_system(console),
         "postgres": DOCKERFILES / "postgres",
         "seaweedfs": ENVIRONMENT / "bin",
     }
@@ -40,9 +40,14 @@ def provide(node: Node, console: Console) -> None:
                 _build(node, name, context, console)
 
 
-def _root_file_system(console: Console) -> Path:
+def root_file_system() -> Path:
+    """Where the base image's files are kept."""
+    return cache() / f"root-{RELEASE}"
+
+
+def _provide_root_file_system(console: Console) -> Path:
     """A folder with `root.tar`: Debian with Python, from its packages; apt's keys check them."""
-    folder = cache() / f"root-{RELEASE}-{debian.architecture()}"
+    folder = root_file_system()
     if folder.is_dir():
         return folder
     with console.step(f"Debian {RELEASE} root file system (once)"):

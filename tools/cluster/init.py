@@ -23,11 +23,11 @@ from string import Template
 from types import FrameType
 
 from tools.cluster import cgroups
-from tools.cluster.node import API, STORES, WORKERS, Component, Node
+from tools.cluster.node import API, MOUNT_POINTS, NETWORKS, PROVISIONED, STORES, WORKERS, Component, Node
 from tools.debian import PATH
 
 CLONE_NEWNET = 0x40000000
-MACHINE_NETWORK = "/run/netns/machine"
+MACHINE_NETWORK = NETWORKS / "machine"
 STARTS_BEFORE_GIVING_UP = 3
 SECONDS_TO_BE_READY = 120
 
@@ -122,15 +122,13 @@ def _prepare(node: Node) -> None:
     volumes = node.data / "volumes"
     volumes.mkdir(exist_ok=True)
     volumes.chmod(0o777)
-    provisioned = Path("/tmp/hostpath_pv")  # noqa: S108 - fixed in the controller manager
-    provisioned.mkdir(exist_ok=True)
-    for folder in ("/run/netns", "/var/run/netns"):
-        Path(folder).mkdir(exist_ok=True)
+    for folder in MOUNT_POINTS:
+        folder.mkdir(exist_ok=True)
     _do("mount", "--make-rshared", "/")
-    _do("mount", "--bind", str(volumes), str(provisioned))
-    _do("mount", "-t", "tmpfs", "-o", "mode=755", "none", "/run/netns")
-    Path(MACHINE_NETWORK).touch()
-    _do("mount", "--bind", "/proc/self/ns/net", MACHINE_NETWORK)
+    _do("mount", "--bind", str(volumes), str(PROVISIONED))
+    _do("mount", "-t", "tmpfs", "-o", "mode=755", "none", str(NETWORKS))
+    MACHINE_NETWORK.touch()
+    _do("mount", "--bind", "/proc/self/ns/net", str(MACHINE_NETWORK))
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare")
     on_machine = ("nsenter", f"--net={MACHINE_NETWORK}", "--", "ip")
@@ -158,7 +156,9 @@ def _answers(ready: str) -> bool:
                 client.connect(ready)
                 return True
         # Health end points on this node's own addresses; who answers is checked by those who use the API itself.
-        unchecked = ssl._create_unverified_context()  # noqa: S323, SLF001
+        unchecked = ssl.create_default_context()
+        unchecked.check_hostname = False
+        unchecked.verify_mode = ssl.CERT_NONE
         with urllib.request.urlopen(ready, timeout=2, context=unchecked) as answer:  # noqa: S310
             return answer.status == 200
     return False

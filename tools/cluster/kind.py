@@ -59,11 +59,8 @@ def start(home: Home, console: Console) -> dict[str, str]:
             made = ["create", "cluster", "--name", name, "--config", config, "--kubeconfig", home.kubeconfig]
             console.run([kind, *made, "--wait", "180s"], fix=fix)
             published = f"127.0.0.1:{REGISTRY_PORT}:5000"
-            console.run(
-                ["docker", "run", "--detach", "--name", f"{name}-registry", "--network", "kind", "--publish", published]
-                + [REGISTRY_IMAGE],
-                fix=fix,
-            )
+            server = ["--detach", "--name", f"{name}-registry", "--network", "kind", "--publish", published]
+            console.run(["docker", "run", *server, REGISTRY_IMAGE], fix=fix)
             # containerd on the node finds under the machine's name of the registry what has another on its network.
             folder = f"/etc/containerd/certs.d/{registry}"
             hosts = f'[host."http://{name}-registry:5000"]'

@@ -11,13 +11,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from tools import debian, golang
 from tools.cluster import cgroups, images, pki
-from tools.cluster.node import NAME, PACKAGES, Node, facts_of
+from tools.cluster.node import MOUNT_POINTS, NAME, PACKAGES, Node, facts_of
 from tools.console import Console
 from tools.errors import ToolError
 from tools.places import REPOSITORY, Home, cache
@@ -191,7 +192,7 @@ def _await(home: Home, console: Console) -> None:
     raise ToolError(f"the cluster did not start within {SECONDS_TO_START} s", f"see {logs}, then run again")
 
 
-def _status(home: Home) -> dict[str, object | list[str]]:
+def _status(home: Home) -> dict[str, Any]:
     with contextlib.suppress(FileNotFoundError):
         return json.loads((home.cluster / "status.json").read_text())
     return {}
@@ -225,13 +226,16 @@ def _end(home: Home) -> None:
 
 
 def _clear(home: Home) -> None:
-    """Remove what outlives the processes: control groups and sockets."""
+    """Remove what outlives the processes: control groups, sockets, and the empty folders that mounts covered."""
     cgroups.remove(f"ipl-{home.identity}")
     shutil.rmtree(home.run, ignore_errors=True)
+    for folder in MOUNT_POINTS:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 @contextlib.contextmanager
-def exclusive(home: Home) -> Iterator[None]:
+def exclusive(home: Home) -> Generator[None]:
     """One tool at a time works on a home.
 
     Raises:

@@ -1,7 +1,7 @@
 """The one node: its addresses, its folders, and the components that run on it, each described in one entry.
 
-Everything runs in process, mount, network and cgroup spaces of its own (`init.py` makes them), as in a container. Of
-the machine's network it adds one virtual interface; when the first process ends, the kernel takes away all that it made.
+Everything runs in process, mount, network and cgroup spaces of its own (`init.py` makes them), as in a container. It
+adds one virtual interface to the machine; when the first process ends, the kernel takes away all that it made.
 """
 
 import json
@@ -17,6 +17,9 @@ NAME = "node"
 SERVICE_RANGE = "10.96.0.0/16"
 SERVICE_API = "10.96.0.1"
 POD_RANGE = "10.244.0.0/16"
+PROVISIONED = Path("/tmp/hostpath_pv")  # noqa: S108 - where the controller manager makes volumes: fixed in its source
+NETWORKS = Path("/run/netns")
+MOUNT_POINTS = (PROVISIONED, NETWORKS)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""What all pods have in common: no root, a root file system that cannot be written to, no rights in the cluster."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import pulumi
+from pulumi_kubernetes.core.v1 import (
+    ContainerArgsDict,
+    EnvVarArgsDict,
+    PodTemplateSpecArgsDict,
+    ProbeArgsDict,
+    ResourceRequirementsArgsDict,
+    TopologySpreadConstraintArgsDict,
+    VolumeArgsDict,
+    VolumeMountArgsDict,
+)
+
+from stack.clouds.contract import SecretKey
+from stack.placement import App
+
+# What the images that this project builds run as.
+APP_USER = 10001
+
+
+def pod_template(  # noqa: PLR0913 - where it runs and what; all else has a default
+    app: App,
+    container: ContainerArgsDict,
+    *,
+    user: int,
+    writable: Mapping[str, str],
+    claims: Mapping[str, str] | None = None,
+    read_only: Mapping[str, VolumeArgsDict] | None = None,
+    restart_policy: Literal["Always", "Never"] = "Always",
+    termination_grace_seconds: int = 30,
+    spread: bool = False,
+) -> PodTemplateSpecArgsDict:
+    """A pod of one container.
+
+    Args:
+        app: Whose pod it is.
+        container: The container, without anything that is settled here.
+        user: The user and group it runs as, and the group of its volumes.
+        writable: Folders that are empty at first and gone with the pod, and how large each may become.
+        claims: The names of claims of a StatefulSet, by the path at which each is mounted.
+        read_only: Volumes that are only read, by the path at which each is mounted.
+        restart_policy: What is done when the container ends.
+        termination_grace_seconds: The time between SIGTERM and SIGKILL.
+        spread: Whether pods like this one had better be on different nodes.
+    """
+    scratch: dict[str, VolumeArgsDict] = {
+        path: {"name": path.strip("/").replace("/", "-"), "empty_dir": {"size_limit": limit}}
+        for path, limit in writable.items()
+    }
+    volumes = scratch | dict(read_only or {})
+    mounts: list[VolumeMountArgsDict] = [
+        *(
+            {"name": volume["name"], "mount_path": path, "read_only": path not in scratch}
+            for path, volume in volumes.items()
+        ),
+        *({"name": claim, "mount_path": path} for path, claim in (claims or {}).items()),
+    ]
+    constraint: TopologySpreadConstraintArgsDict = {
+        "max_skew": 1,
+        "topology_key": "kubernetes.io/hostname",
+        "when_unsatisfiable": "ScheduleAnyway",
+        "label_selector": {"match_labels": app.selector},
+    }
+    hardened: ContainerArgsDict = {
+        **container,
+        "security_context": {
+            "allow_privilege_escalation": False,
+            "read_only_root_filesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volume_mounts": mounts,
+    }
+    return {
+        "metadata": {"labels": app.labels},
+        "spec": {
+            "containers": [hardened],
+            "volumes": list(volumes.values()),
+            "restart_policy": restart_policy,
+            "termination_grace_period_seconds": termination_grace_seconds,
+            "topology_spread_constraints": [constraint] if spread else [],
+            "automount_service_account_token": False,
+            "enable_service_links": False,
+            "security_context": {
+                "run_as_non_root": True,
+                "run_as_user": user,
+                "run_as_group": user,
+                "fs_group": user,
+                "fs_group_change_policy": "OnRootMismatch",
+                "seccomp_profile": {"type": "RuntimeDefault"},
+            },
+        },
+    }
+
+
+def resources(*, cpu: str, cpu_limit: str, memory: str, memory_limit: str) -> ResourceRequirementsArgsDict:
+    """What a container is sure of, and what it may use."""
+    return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": cpu_limit, "memory": memory_limit}}
+
+
+def environment(
+    plain: Mapping[str, pulumi.Input[str]], secret: Mapping[str, SecretKey] | None = None
+) -> list[EnvVarArgsDict]:
+    """Environment variables, those of secrets by reference."""
+    by_value: list[EnvVarArgsDict] = [{"name": name, "value": value} for name, value in plain.items()]
+    by_reference: list[EnvVarArgsDict] = [
+        {"name": name, "value_from": {"secret_key_ref": {"name": key.secret, "key": key.key}}}
+        for name, key in (secret or {}).items()
+    ]
+    return by_value + by_reference
+
+
+def http_probe(path: str, *, period_seconds: int, failures: int, timeout_seconds: int = 5) -> ProbeArgsDict:
+    """A GET at the container's port `http`."""
+    return {
+        "http_get": {"path": path, "port": "http"},
+        "period_seconds": period_seconds,
+        "failure_threshold": failures,
+        "timeout_seconds": timeout_seconds,
+    }

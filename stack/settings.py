@@ -1,0 +1,172 @@
+"""The only reader of Pulumi config."""
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+import pulumi
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.alias_generators import to_camel
+
+PROJECT_FILE = Path(__file__).parents[1] / "Pulumi.yaml"
+
+_NAMESPACE = "inference-platform"
+_OTHERS_KEYS = {
+    "kubernetes:kubeconfig": "the path of a kubeconfig file; unset is $KUBECONFIG, else ~/.kube/config",
+    "kubernetes:context": "a context of the kubeconfig; unset is its current one",
+}
+
+# Source: Kubernetes, "Resource Management for Pods and Containers": thousandths, or whole ones.
+_CPU = r"[1-9]\d{0,5}m|[1-9]\d{0,2}"
+# Source: distribution/reference. A registry's host, then folders; what is pushed to is always named in full.
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+_PATH = r"(/[a-z0-9]+([._-]+[a-z0-9]+)*)"
+_TAG = r"(?!latest($|@))\w[\w.-]{0,127}"
+_DIGEST = "@sha256:[0-9a-f]{64}"
+_REFERENCE = rf"{_HOST}(:\d{{1,5}})?{_PATH}+(:{_TAG}|{_DIGEST}|:{_TAG}{_DIGEST})"
+
+
+def _matching(pattern: str) -> AfterValidator:
+    """All of the value matches; pydantic's own patterns know no look-ahead, with which `latest` is kept out."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError
+        return value
+
+    return AfterValidator(check)
+
+
+def _existing_file(value: str) -> str:
+    if value and not Path(value).is_file():
+        raise ValueError
+    return value
+
+
+_Name = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")]
+_Cpu = Annotated[str, _matching(_CPU)]
+_Memory = Annotated[str, _matching(r"[1-9]\d{0,5}(Mi|Gi)")]
+_Image = Annotated[str, _matching(_REFERENCE)]
+_NodePort = Annotated[int, Field(ge=30000, le=32767)]
+_OptionalFile = Annotated[str, AfterValidator(_existing_file)]
+
+
+class SettingsError(pulumi.RunError):
+    """The config does not make valid settings; one line for each wrong key. Pulumi shows it without a traceback."""
+
+
+def _key(field: str) -> str:
+    return f"{_NAMESPACE}:{to_camel(field)}"
+
+
+class Settings(BaseModel):
+    """Everything that can be set. `Pulumi.yaml` says what each key of the project's namespace is for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, alias_generator=_key)
+
+    cloud: Literal["local"] = "local"
+
+    registry: Annotated[str, _matching(rf"{_HOST}(:\d{{1,5}})?{_PATH}*")] = ""
+    image_tag: Annotated[str, _matching(_TAG)] = "dev"
+    builder: Annotated[str, _matching(r"[A-Za-z0-9._-]*")] = ""
+    platform: Annotated[str, _matching(r"(linux/(amd64|arm64))?")] = ""
+    ca_bundle: _OptionalFile = ""
+    pip_index_url: Annotated[str, _matching(r"(https?://[^\s/]+\S*)?")] = ""
+    python_image: _Image = "docker.io/library/python:3.13.9-slim-bookworm"
+    postgres_image: _Image = "docker.io/library/postgres:17.6-bookworm"
+    object_store_image: _Image = "docker.io/chrislusf/seaweedfs:4.48"
+
+    model_name: _Name = "breast-cancer"
+    model_alias: _Name = "production"
+    example_model: bool = True
+
+    replicas: Annotated[int, Field(ge=1, le=100)] = 1
+    inference_cpu: _Cpu = "250m"
+    inference_cpu_limit: _Cpu = "1"
+    inference_memory: _Memory = "512Mi"
+
+    node_address: Annotated[str, _matching(_HOST)] = "127.0.0.1"
+    inference_port: _NodePort = 30080
+    mlflow_port: _NodePort = 30500
+
+    kubeconfig: Annotated[_OptionalFile, Field(alias="kubernetes:kubeconfig")] = ""
+    context: Annotated[str, Field(alias="kubernetes:context")] = ""
+
+    @field_validator("inference_cpu_limit")
+    @classmethod
+    def _at_least_what_is_sure(cls, limit: str, info: ValidationInfo) -> str:
+        if "inference_cpu" in info.data and _processors(limit) < _processors(info.data["inference_cpu"]):
+            raise ValueError
+        return limit
+
+    @field_validator("mlflow_port")
+    @classmethod
+    def _not_taken(cls, port: int, info: ValidationInfo) -> int:
+        if port == info.data.get("inference_port"):
+            raise ValueError
+        return port
+
+    @classmethod
+    def parse(cls, config: Mapping[str, str], secret: Collection[str] = ()) -> Self:
+        """Settings from config values by their full keys.
+
+        Args:
+            config: Every value there is; of other namespaces than the project's, what is not asked for is ignored.
+            secret: The keys whose values are not to be shown.
+
+        Raises:
+            SettingsError: a value is missing or wrong, or the project's namespace has no such key.
+        """
+        relevant = {
+            key: value for key, value in config.items() if key in _OTHERS_KEYS or key.startswith(f"{_NAMESPACE}:")
+        }
+        try:
+            return cls.model_validate(relevant)
+        except ValidationError as error:
+            wrong = {str(detail["loc"][0]): detail["type"] for detail in error.errors()}
+            lines = _explain(wrong, {key: "[secret]" if key in secret else repr(config.get(key)) for key in wrong})
+            raise SettingsError("\n".join(lines)) from None
+
+
+def load_settings() -> Settings:
+    """Read the settings of the stack that is being deployed.
+
+    Raises:
+        SettingsError: its config does not make valid settings.
+    """
+    return Settings.parse(pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env())
+
+
+def _processors(quantity: str) -> float:
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
+def _explain(wrong: Mapping[str, str], got: Mapping[str, str]) -> Iterator[str]:
+    takes = _descriptions()
+    for key, kind in wrong.items():
+        if kind == "extra_forbidden":
+            nearest = difflib.get_close_matches(key, takes, n=1, cutoff=0)[0]
+            yield f"{key} is no key of this project, the nearest is {nearest}; `pulumi config rm {key}`"
+        else:
+            # A value from a default is wrong only where there must be one and the default is empty.
+            problem = "is not set" if got[key] in {"None", "''"} else f"got {got[key]}"
+            yield f"{key} {problem}; it takes {takes[key]}; `pulumi config set {key} VALUE`"
+
+
+def _descriptions() -> dict[str, str]:
+    """What each key takes, from the one place that says so."""
+    import yaml  # noqa: PLC0415 - only who made a mistake waits for it
+
+    declared = cast("dict[str, dict[str, Any]]", yaml.safe_load(PROJECT_FILE.read_text())["config"])
+    return {f"{_NAMESPACE}:{key}": str(entry["description"]) for key, entry in declared.items()} | _OTHERS_KEYS

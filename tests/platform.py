@@ -1,0 +1,84 @@
+"""A platform of the tests' own: brought up, used and taken down as a user does, by `make`."""
+
+import json
+import os
+import subprocess
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tools import engine as engines
+from tools import stack_file
+from tools.console import Console
+from tools.places import REPOSITORY, Home
+
+STACK = "local"
+
+
+class Platform:
+    """What `make up` leaves in a home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = Home(home)
+        self.seconds_to_up = 0.0
+
+    def make(self, target: str, **environment: str) -> str:
+        """Run a make target; what it printed. Fails the test with its output if it fails."""
+        done = subprocess.run(
+            ["make", "--no-print-directory", target],
+            cwd=REPOSITORY,
+            env={**os.environ, "PLATFORM_HOME": str(self.home.path), "STACK": STACK, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        return done.stdout
+
+    def up(self) -> str:
+        """`make up`, timed."""
+        began = time.monotonic()
+        said = self.make("up")
+        self.seconds_to_up = time.monotonic() - began
+        self.__dict__.pop("outputs", None)
+        return said
+
+    @cached_property
+    def outputs(self) -> dict[str, Any]:
+        """`make outputs`."""
+        return json.loads(self.make("outputs"))
+
+    def pulumi(self, *arguments: str, config: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the real engine on the deployed stack, with some configuration changed."""
+        engine = engines.provide(self.home, Console(self.home.log))
+        settings = [word for key, value in (config or {}).items() for word in ("--config", f"{key}={value}")]
+        file = stack_file.path(self.home, STACK)
+        command = [str(engine.program), *arguments, *settings, "--stack", STACK, "--config-file", str(file)]
+        docker = str(self.home.path / "docker")
+        return subprocess.run(
+            [*command, "--non-interactive"],
+            cwd=REPOSITORY,
+            env={**engine.environment, "DOCKER_CONFIG": docker, "BUILDX_CONFIG": f"{docker}/buildx"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl in the stack's namespace."""
+        node = json.loads((self.home.cluster / "node.json").read_text())
+        command = [f"{node['programs'][0]}/kubectl", "--kubeconfig", str(self.home.kubeconfig)]
+        done = subprocess.run(
+            [*command, "--namespace", self.outputs["namespace"], *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def get(self, *arguments: str) -> list[dict[str, Any]]:
+        """Kubernetes objects of the stack's namespace."""
+        return json.loads(self.kubectl("get", "--output", "json", *arguments))["items"]
