@@ -1,7 +1,7 @@
 """The map: which component gets whose output.
 
-registry -> images ----------------------------+
-cluster  -> namespace -> database, bucket -> mlflow -> example model -> inference
+cluster -> namespace -> database, bucket -> mlflow -> example model -> inference
+registry -> images -----------------------> mlflow,   example model,   inference
 """
 
 import importlib
@@ -63,9 +63,10 @@ def build_platform(settings: Settings, stack: str) -> Platform:
         ),
         in_cluster,
     )
-    model: pulumi.Resource = mlflow
+    model_name = pulumi.Output.from_input(settings.model_name)
     if settings.example_model:
-        model = ExampleModel(
+        # A pod is ready once it serves a model, so there had better be one.
+        model_name = ExampleModel(
             "example-model",
             ExampleModelArgs(
                 placement=placement,
@@ -74,8 +75,8 @@ def build_platform(settings: Settings, stack: str) -> Platform:
                 model_name=settings.model_name,
                 model_alias=settings.model_alias,
             ),
-            pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[mlflow])),
-        )
+            in_cluster,
+        ).published
     image = images.build("inference", "inference_app/Dockerfile")
     inference = Inference(
         "inference",
@@ -83,7 +84,7 @@ def build_platform(settings: Settings, stack: str) -> Platform:
             placement=placement,
             image=image.ref,
             mlflow_url=mlflow.url,
-            model_name=settings.model_name,
+            model_name=model_name,
             model_alias=settings.model_alias,
             replicas=settings.replicas,
             cpu=settings.inference_cpu,
@@ -91,8 +92,7 @@ def build_platform(settings: Settings, stack: str) -> Platform:
             memory=settings.inference_memory,
             exposure=cloud.inference_exposure,
         ),
-        # A pod is ready once it serves a model, so there had better be one.
-        pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[model])),
+        in_cluster,
     )
     return Platform(
         inference_url=inference.external_url,

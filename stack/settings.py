@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -134,8 +134,10 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(relevant)
         except ValidationError as error:
-            wrong = {str(detail["loc"][0]): detail["type"] for detail in error.errors()}
-            lines = _explain(wrong, {key: "[secret]" if key in secret else repr(config.get(key)) for key in wrong})
+            # pydantic names what is wrong in the config by its key, and what is wrong in a default by its field.
+            keys = {name: str(field.alias) for name, field in cls.model_fields.items()}
+            places = [(str(it["loc"][0]), it) for it in error.errors()]
+            lines = [_explain(keys.get(place, place), it["type"], it["input"], secret) for place, it in places]
             raise SettingsError("\n".join(lines)) from None
 
 
@@ -152,16 +154,14 @@ def _processors(quantity: str) -> float:
     return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
-def _explain(wrong: Mapping[str, str], got: Mapping[str, str]) -> Iterator[str]:
+def _explain(key: str, kind: str, got: object, secret: Collection[str]) -> str:
     takes = _descriptions()
-    for key, kind in wrong.items():
-        if kind == "extra_forbidden":
-            nearest = difflib.get_close_matches(key, takes, n=1, cutoff=0)[0]
-            yield f"{key} is no key of this project, the nearest is {nearest}; `pulumi config rm {key}`"
-        else:
-            # A value from a default is wrong only where there must be one and the default is empty.
-            problem = "is not set" if got[key] in {"None", "''"} else f"got {got[key]}"
-            yield f"{key} {problem}; it takes {takes[key]}; `pulumi config set {key} VALUE`"
+    if kind == "extra_forbidden":
+        nearest = difflib.get_close_matches(key, takes, n=1, cutoff=0)[0]
+        return f"{key} is no key of this project, the nearest is {nearest}; `pulumi config rm {key}`"
+    shown = "[secret]" if key in secret else repr(str(got))
+    problem = "is not set" if got == "" else f"got {shown}"
+    return f"{key} {problem}; it takes {takes[key]}; `pulumi config set {key} VALUE`"
 
 
 def _descriptions() -> dict[str, str]:

@@ -82,9 +82,9 @@ class Deployment:
             tag = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD"], cwd=REPOSITORY, text=True).strip()
             file = stack_file.write(self.home, self.stack, {**cluster.config, "inference-platform:imageTag": tag})
             with console.step("deploying the stack"):
-                engines.pulumi(engine, console, file, "stack", "select", "--create", "--stack", self.stack)
+                engines.state(engine, file, "stack", "select", "--create", "--stack", self.stack)
                 self._unlock(engine, console, file)
-                engines.pulumi(
+                engines.program(
                     engine,
                     console,
                     file,
@@ -109,7 +109,7 @@ class Deployment:
         with exclusive(self.home):
             if stack_file.path(self.home, self.stack).exists():
                 self._destroy(console)
-            if not list(self.home.path.glob("Pulumi.*.yaml")):
+            if not stack_file.stacks(self.home):
                 choose.remove(self.home, console)
 
     def outputs(self) -> dict[str, Any]:
@@ -127,9 +127,9 @@ class Deployment:
         engine = engines.provide(self.home, console).within(cluster.environment)
         file = stack_file.write(self.home, self.stack, cluster.config)
         with console.step("destroying the stack"):
-            engines.pulumi(engine, console, file, "stack", "select", "--create", "--stack", self.stack)
+            engines.state(engine, file, "stack", "select", "--create", "--stack", self.stack)
             self._unlock(engine, console, file)
-            engines.pulumi(
+            engines.program(
                 engine,
                 console,
                 file,
@@ -144,15 +144,16 @@ class Deployment:
             return
         if any(self.home.state.glob(f".pulumi/locks/**/{self.stack}/*")):
             console.say("  an earlier run was killed: taking its lock away")
-            engines.pulumi(engine, console, file, "cancel", "--yes", "--stack", self.stack)
-        checkpoint = json.loads(engines.ask(engine, "stack", "export", "--stack", self.stack))
+            engines.state(engine, file, "cancel", "--yes", "--stack", self.stack)
+        checkpoint = json.loads(engines.state(engine, file, "stack", "export", "--stack", self.stack))
         if checkpoint["deployment"] and checkpoint["deployment"].get("pending_operations"):
             console.say("  an earlier run was killed: looking at what it had begun")
             repair = ("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", self.stack)
-            engines.pulumi(engine, console, file, *repair)
+            engines.program(engine, console, file, *repair)
 
     def _outputs(self, engine: Engine) -> dict[str, Any]:
-        return json.loads(engines.ask(engine, "stack", "output", "--json", "--stack", self.stack))
+        file = stack_file.path(self.home, self.stack)
+        return json.loads(engines.state(engine, file, "stack", "output", "--json", "--stack", self.stack))
 
 
 def _example_request(outputs: Mapping[str, Any]) -> tuple[str, str]:

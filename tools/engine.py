@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tools import golang
 from tools.console import Console
+from tools.errors import ToolError
 from tools.places import ENVIRONMENT, REPOSITORY, Home, cache
 
 VERSION = "3.250.0"
@@ -131,10 +132,10 @@ def _passphrase(home: Home) -> Path:
     return home.passphrase
 
 
-def pulumi(
+def program(
     engine: Engine, console: Console, stack_file: Path, *arguments: str, show: bool = False, fix: str = "run again"
 ) -> None:
-    """Run a command of the engine on this project, its output in the log, and on the terminal with `show`.
+    """Run a command that runs this project's program; its output goes to the log, with `show` to the terminal as well.
 
     Raises:
         ToolError: it failed.
@@ -143,8 +144,14 @@ def pulumi(
     console.run(command, cwd=REPOSITORY, env=engine.environment, fix=fix, show=show)
 
 
-def ask(engine: Engine, *arguments: str) -> str:
-    """What a command of the engine prints."""
-    command = [str(engine.program), *arguments, "--non-interactive"]
-    done = subprocess.run(command, cwd=REPOSITORY, env=engine.environment, check=True, capture_output=True, text=True)
+def state(engine: Engine, stack_file: Path, *arguments: str) -> str:
+    """What a command that looks at or changes a stack's state only prints.
+
+    Raises:
+        ToolError: it failed.
+    """
+    command = [str(engine.program), *arguments, "--non-interactive", "--cwd", str(stack_file.parent)]
+    done = subprocess.run(command, env=engine.environment, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise ToolError(f"pulumi {arguments[0]} failed: {done.stderr.strip()}", "mend what it names, then run again")
     return done.stdout

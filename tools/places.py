@@ -52,6 +52,11 @@ class Home:
         return self.path / "state"
 
     @property
+    def project(self) -> Path:
+        """The stacks' configuration on this machine, in a folder that the engine takes for a project."""
+        return self.path / "project"
+
+    @property
     def passphrase(self) -> Path:
         """The passphrase that encrypts the secrets in the state."""
         return self.path / "passphrase"

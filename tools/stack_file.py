@@ -12,11 +12,17 @@ from tools.places import REPOSITORY, Home
 # What the engine itself writes into the file: how the stack's secrets are encrypted.
 ENGINES_OWN = ("encryptionsalt", "encryptedkey", "secretsprovider")
 BASE = "local"
+PROJECT = "inference-platform"
 
 
 def path(home: Home, stack: str) -> Path:
     """The file that the engine reads and writes."""
-    return home.path / f"Pulumi.{stack}.yaml"
+    return home.project / f"Pulumi.{stack}.yaml"
+
+
+def stacks(home: Home) -> list[str]:
+    """The stacks that were brought up in a home and not taken down."""
+    return [file.name.split(".")[1] for file in sorted(home.project.glob("Pulumi.*.yaml"))]
 
 
 def committed(stack: str) -> dict[str, Any]:
@@ -36,6 +42,9 @@ def committed(stack: str) -> dict[str, Any]:
 def write(home: Home, stack: str, machine: Mapping[str, object]) -> Path:
     """Bring the file up to date. What the user committed goes before what the machine suggests."""
     target = path(home, stack)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Commands that only look at a stack's state want a project around them, and write the stack's file beside it.
+    (home.project / "Pulumi.yaml").write_text(yaml.safe_dump({"name": PROJECT, "runtime": "python"}))
     before = _read(target) if target.exists() else {}
     content: dict[str, Any] = {key: before[key] for key in ENGINES_OWN if key in before}
     content["config"] = {**machine, **committed(stack)}

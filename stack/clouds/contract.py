@@ -53,12 +53,11 @@ class Database:
     """An empty Postgres database.
 
     Attributes:
-        host: Its host name, as pods see it.
+        host: Its host name, as pods see it; known once connections are accepted.
         port: Its port.
         name: The database's name.
         user: Who owns it.
         password: The owner's password.
-        ready: The resource that is there once connections are accepted.
     """
 
     host: pulumi.Input[str]
@@ -66,7 +65,6 @@ class Database:
     name: str
     user: SecretKey
     password: SecretKey
-    ready: pulumi.Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +73,10 @@ class Bucket:
 
     Attributes:
         name: Its name.
-        endpoint: The store's URL, as pods see it.
+        endpoint: The store's URL, as pods see it; known once requests are answered.
         region: The region that requests are signed for.
         access_key: The id of a key that may read and write.
         secret_key: The key itself.
-        ready: The resource that is there once requests are answered.
     """
 
     name: pulumi.Input[str]
@@ -87,7 +84,6 @@ class Bucket:
     region: str
     access_key: SecretKey
     secret_key: SecretKey
-    ready: pulumi.Resource
 
 
 @dataclass(frozen=True, slots=True)

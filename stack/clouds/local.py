@@ -35,13 +35,13 @@ class LocalCloud:
         """A pod with Postgres."""
         args = PostgresArgs(placement, self._settings.postgres_image, database=name)
         postgres = Postgres("postgres", args, self._in_cluster)
-        return Database(postgres.host, postgres.port, name, postgres.user, postgres.password, ready=postgres)
+        return Database(postgres.host, postgres.port, name, postgres.user, postgres.password)
 
     def bucket(self, name: str, placement: Placement) -> Bucket:
         """A bucket in a pod with SeaweedFS."""
         args = ObjectStoreArgs(placement, self._settings.object_store_image)
         store = ObjectStore("object-store", args, self._in_cluster)
-        return Bucket(name, store.endpoint, "us-east-1", store.access_key, store.secret_key, ready=store)
+        return Bucket(name, store.endpoint, "us-east-1", store.access_key, store.secret_key)
 
     @property
     def _in_cluster(self) -> pulumi.ResourceOptions:

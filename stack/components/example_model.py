@@ -29,12 +29,16 @@ class ExampleModelArgs:
 
 
 class ExampleModel(pulumi.ComponentResource):
-    """A model under the alias, so that a new platform has something to serve."""
+    """A model under the alias, so that a new platform has something to serve.
+
+    Attributes:
+        published: The registered model's name; known once there is a version under the alias.
+    """
 
     def __init__(self, name: str, args: ExampleModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("inference-platform:models:ExampleModel", name, None, opts)
         app = args.placement.app("model-publisher", component="example-model")
-        Job(
+        job = Job(
             name,
             metadata=app.metadata,
             spec={
@@ -60,4 +64,5 @@ class ExampleModel(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.register_outputs({})
+        self.published = job.id.apply(lambda _: args.model_name)
+        self.register_outputs({"published": self.published})

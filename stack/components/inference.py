@@ -38,7 +38,7 @@ class InferenceArgs:
     placement: Placement
     image: pulumi.Input[str]
     mlflow_url: pulumi.Input[str]
-    model_name: str
+    model_name: pulumi.Input[str]
     model_alias: str
     replicas: int
     cpu: str
@@ -91,7 +91,6 @@ class Inference(pulumi.ComponentResource):
                     user=APP_USER,
                     writable={_CACHE: "1Gi"},
                     termination_grace_seconds=_TERMINATION_GRACE_SECONDS,
-                    spread=True,
                 ),
             },
             opts=child,

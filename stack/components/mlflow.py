@@ -35,7 +35,7 @@ class Mlflow(pulumi.ComponentResource):
     """MLflow with metadata in Postgres and artifacts in S3, which it hands out itself: clients need no other address.
 
     Attributes:
-        url: Its URL, as pods in the cluster see it.
+        url: Its URL, as pods in the cluster see it; known once it answers.
         external_url: Its URL, as the user's machine sees it.
     """
 
@@ -45,11 +45,8 @@ class Mlflow(pulumi.ComponentResource):
         super().__init__("inference-platform:models:Mlflow", name, None, opts)
         app = args.placement.app("mlflow", component="model-registry")
         service = exposed_service(name, app, args.exposure, self._PORT, parent=self)
-        self.url = pulumi.Output.concat(
-            "http://", service.metadata.name, ".", args.placement.namespace, f".svc:{self._PORT}"
-        )
         self.external_url = args.exposure.url(service)
-        Deployment(
+        deployment = Deployment(
             name,
             metadata=app.metadata,
             spec={
@@ -90,7 +87,7 @@ class Mlflow(pulumi.ComponentResource):
                             },
                         ),
                         "ports": [{"name": "http", "container_port": self._PORT}],
-                        "resources": resources(cpu="100m", cpu_limit="1", memory="256Mi", memory_limit="1Gi"),
+                        "resources": resources(cpu="100m", cpu_limit="1", memory="512Mi", memory_limit="1Gi"),
                         # The first start makes the tables, half a hundred migrations.
                         "startup_probe": http_probe("/health", period_seconds=2, failures=120),
                         "liveness_probe": http_probe("/health", period_seconds=20, failures=3),
@@ -100,7 +97,10 @@ class Mlflow(pulumi.ComponentResource):
                     writable={"/tmp": "1Gi"},  # noqa: S108 - a volume of the pod's own; artifacts pass through it
                 ),
             },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.database.ready, args.bucket.ready]),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.url = pulumi.Output.all(service.metadata.name, app.namespace, deployment.id).apply(
+            lambda known: f"http://{known[0]}.{known[1]}.svc:{self._PORT}"
         )
         self.register_outputs({"url": self.url, "externalUrl": self.external_url})
 

@@ -10,7 +10,6 @@ from pulumi_kubernetes.core.v1 import (
     PodTemplateSpecArgsDict,
     ProbeArgsDict,
     ResourceRequirementsArgsDict,
-    TopologySpreadConstraintArgsDict,
     VolumeArgsDict,
     VolumeMountArgsDict,
 )
@@ -32,7 +31,6 @@ def pod_template(  # noqa: PLR0913 - where it runs and what; all else has a defa
     read_only: Mapping[str, VolumeArgsDict] | None = None,
     restart_policy: Literal["Always", "Never"] = "Always",
     termination_grace_seconds: int = 30,
-    spread: bool = False,
 ) -> PodTemplateSpecArgsDict:
     """A pod of one container.
 
@@ -45,7 +43,6 @@ def pod_template(  # noqa: PLR0913 - where it runs and what; all else has a defa
         read_only: Volumes that are only read, by the path at which each is mounted.
         restart_policy: What is done when the container ends.
         termination_grace_seconds: The time between SIGTERM and SIGKILL.
-        spread: Whether pods like this one had better be on different nodes.
     """
     scratch: dict[str, VolumeArgsDict] = {
         path: {"name": path.strip("/").replace("/", "-"), "empty_dir": {"size_limit": limit}}
@@ -59,12 +56,6 @@ def pod_template(  # noqa: PLR0913 - where it runs and what; all else has a defa
         ),
         *({"name": claim, "mount_path": path} for path, claim in (claims or {}).items()),
     ]
-    constraint: TopologySpreadConstraintArgsDict = {
-        "max_skew": 1,
-        "topology_key": "kubernetes.io/hostname",
-        "when_unsatisfiable": "ScheduleAnyway",
-        "label_selector": {"match_labels": app.selector},
-    }
     hardened: ContainerArgsDict = {
         **container,
         "security_context": {
@@ -81,7 +72,6 @@ def pod_template(  # noqa: PLR0913 - where it runs and what; all else has a defa
             "volumes": list(volumes.values()),
             "restart_policy": restart_policy,
             "termination_grace_period_seconds": termination_grace_seconds,
-            "topology_spread_constraints": [constraint] if spread else [],
             "automount_service_account_token": False,
             "enable_service_links": False,
             "security_context": {

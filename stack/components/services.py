@@ -24,5 +24,6 @@ def exposed_service(name: str, app: App, exposure: Exposure, port: int, *, paren
         name,
         metadata={**app.metadata, "annotations": exposure.annotations},
         spec={"type": exposure.service_type, "selector": app.selector, "ports": [http]},
-        opts=pulumi.ResourceOptions(parent=parent),
+        # A node port is free once the Service that had it is gone.
+        opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=exposure.node_port is not None),
     )

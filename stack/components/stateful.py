@@ -24,7 +24,7 @@ def stateful_server(
         parent: The component it belongs to.
 
     Returns:
-        Its host name, as pods see it.
+        Its host name, as pods see it; known once the pod is ready.
     """
     child = pulumi.ResourceOptions(parent=parent)
     service = Service(
@@ -34,7 +34,7 @@ def stateful_server(
         spec={"cluster_ip": "None", "selector": app.selector, "ports": [{"port": port}]},
         opts=child,
     )
-    StatefulSet(
+    server = StatefulSet(
         name,
         metadata=app.metadata,
         spec={
@@ -51,4 +51,6 @@ def stateful_server(
         },
         opts=child,
     )
-    return pulumi.Output.concat(service.metadata.name, ".", app.namespace, ".svc")
+    return pulumi.Output.all(service.metadata.name, app.namespace, server.id).apply(
+        lambda known: f"{known[0]}.{known[1]}.svc"
+    )
