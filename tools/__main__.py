@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 
 from tools import bootstrap
@@ -14,6 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser("tools", description="Bring the platform to this machine.")
     parser.add_argument("command", choices=["up", "down", "outputs"])
     command: str = parser.parse_args().command
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         bootstrap.enter("tools")
         from tools.deployment import Deployment  # noqa: PLC0415 - needs the environment that `enter` makes

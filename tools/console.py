@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,9 +59,9 @@ class Console:
         fix: str,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
-        show: bool = False,
+        show: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """Run a program with its output in the log, and on the terminal with `show`.
+        """Run a program with its output in the log, and on the terminal those of its lines that `show` is true of.
 
         Raises:
             ToolError: it could not be started or exited with something else than 0; carries the end of its output.
@@ -80,12 +80,16 @@ class Console:
                 text=True,
                 errors="replace",
             ) as process:
-                for line in process.stdout or ():
-                    if show and line.strip():
-                        self.say(f"  {line.rstrip()}")
-                    else:
-                        self._note(line.rstrip("\n"))
-                    tail = [*tail[1 - TAIL_LINES :], line]
+                try:
+                    for line in process.stdout or ():
+                        if show(line):
+                            self.say(f"  {line.rstrip()}")
+                        else:
+                            self._note(line.rstrip("\n"))
+                        tail = [*tail[1 - TAIL_LINES :], line]
+                except BaseException:
+                    process.terminate()
+                    raise
         except OSError as error:
             raise ToolError(f"{words[0]} could not be started: {error.strerror}", fix) from error
         if process.returncode:

@@ -89,7 +89,6 @@ class Deployment:
                     console,
                     file,
                     *("up", "--yes", "--skip-preview", "--stack", self.stack),
-                    show=True,
                     fix=f"mend what the messages above name, then run again; logs: {self.home.log}",
                 )
             outputs = self._outputs(engine)
@@ -133,9 +132,10 @@ class Deployment:
                 engine,
                 console,
                 file,
-                *("destroy", "--yes", "--skip-preview", "--remove", "--stack", self.stack),
-                show=True,
+                *("destroy", "--yes", "--skip-preview", "--stack", self.stack),
             )
+            # `destroy --remove` would take the committed configuration along.
+            engines.state(engine, file, "stack", "rm", "--yes", "--preserve-config", "--stack", self.stack)
         file.unlink()
 
     def _unlock(self, engine: Engine, console: Console, file: Path) -> None:

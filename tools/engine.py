@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -132,16 +133,21 @@ def _passphrase(home: Home) -> Path:
     return home.passphrase
 
 
-def program(
-    engine: Engine, console: Console, stack_file: Path, *arguments: str, show: bool = False, fix: str = "run again"
-) -> None:
-    """Run a command that runs this project's program; its output goes to the log, with `show` to the terminal as well.
+def program(engine: Engine, console: Console, stack_file: Path, *arguments: str, fix: str = "run again") -> None:
+    """Run a command that runs this project's program; the terminal sees what has happened, the log everything.
 
     Raises:
         ToolError: it failed.
     """
     command = [engine.program, *arguments, "--non-interactive", "--config-file", stack_file]
-    console.run(command, cwd=REPOSITORY, env=engine.environment, fix=fix, show=show)
+    console.run(command, cwd=REPOSITORY, env=engine.environment, fix=fix, show=_is_news)
+
+
+def _is_news(line: str) -> bool:
+    """Whether a line tells that something is done or went wrong, and is no sign of life or a plugin's address."""
+    if " from $PATH at " in line or "expected to have version" in line:
+        return False
+    return bool(re.search(r"\b(created|updated|deleted|replaced|failed|error|warning|unchanged)\b", line))
 
 
 def state(engine: Engine, stack_file: Path, *arguments: str) -> str:

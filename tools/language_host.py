@@ -85,7 +85,10 @@ def serve(executor: str, engine: str) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    over.wait()
+    engine_process = os.getppid()
+    while not over.wait(1):
+        if os.getppid() != engine_process:  # killed: nobody is left to end this process
+            break
     server.stop(grace=None)
 
 

@@ -30,6 +30,7 @@ CLONE_NEWNET = 0x40000000
 MACHINE_NETWORK = NETWORKS / "machine"
 STARTS_BEFORE_GIVING_UP = 3
 SECONDS_TO_BE_READY = 120
+VOLUME_SECONDS = 0.2
 
 
 class Init:
@@ -50,6 +51,7 @@ class Init:
         signal.signal(signal.SIGTERM, self._stop)
         _prepare(self._node)
         threading.Thread(target=self._start_all, daemon=True).start()
+        threading.Thread(target=self._open_volumes, daemon=True).start()
         while True:
             try:
                 pid, _ = os.waitpid(-1, 0)
@@ -90,7 +92,6 @@ class Init:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                umask=component.umask,
                 env={**os.environ, "PATH": self._node.path},
             )
             self._running[process.pid] = component
@@ -106,6 +107,14 @@ class Init:
             time.sleep(0.05)
         self._ready.append(component.name)
         self._tell()
+
+    def _open_volumes(self) -> None:
+        """Let pods of any user write to their volumes: the controller manager makes them for root alone."""
+        while True:
+            for volume in (self._node.data / "volumes").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    volume.chmod(0o777)
+            time.sleep(VOLUME_SECONDS)
 
     def _tell(self, **more: object) -> None:
         part = self._status.with_suffix(".part")

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import ipaddress
+import itertools
 import json
 import os
 import shutil
@@ -108,7 +109,7 @@ def _make(home: Home, programs: list[Path]) -> Node:
         raise ToolError(f"less than {FREE_BYTES >> 30} GiB are free at {data}", "free some space, then run again")
     machine_ip, ip = _free_link()
     published = _published(home)
-    node = Node(home.identity, machine_ip, ip, published, data, home.run, cache() / "buildkit", programs)
+    node = Node(home.identity, machine_ip, ip, published, data, home.run, _free_build_cache(), programs)
     pki.create(node, home.kubeconfig)
     for template in FILES.iterdir():
         place = Template(PLACES.get(template.name, template.name)).substitute(node.values)
@@ -141,6 +142,16 @@ def _published(home: Home) -> dict[str, int]:
         candidates = (port for port in (wanted, *NODE_PORTS) if port not in chosen.values() and _is_free(port))
         chosen[name] = next(candidates)
     return chosen
+
+
+def _free_build_cache() -> Path:
+    """A folder of build layers that no other BuildKit works in; it outlives clusters."""
+    for number in itertools.count():
+        folder = cache() / "buildkit" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "buildkitd.lock").open("a") as lock, contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return folder
 
 
 def _is_free(port: int) -> bool:

@@ -30,14 +30,12 @@ class Component:
         command: the program and its arguments; `${...}` are the node's values.
         ready: an http(s) URL that answers 200 once it works, or a socket's path that accepts; or empty.
         network: `machine` for what must reach package registries or listen on this machine's loopback.
-        umask: of the files it makes.
     """
 
     name: str
     command: tuple[str, ...]
     ready: str
     network: Literal["node", "machine"] = "node"
-    umask: int = 0o022
 
 
 @dataclass(frozen=True)
@@ -220,7 +218,6 @@ WORKERS: tuple[Component, ...] = (
             "--enable-hostpath-provisioner=true",
         ),
         ready="https://127.0.0.1:10257/healthz",
-        umask=0,  # the volumes that it makes are written by pods of any user
     ),
     Component(
         "kube-scheduler",
