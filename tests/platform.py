@@ -23,19 +23,25 @@ class Platform:
         self.home = Home(home)
         self.seconds_to_up = 0.0
 
-    def make(self, target: str, **environment: str) -> str:
-        """Run a make target; what it printed. Fails the test with its output if it fails."""
-        done = subprocess.run(
+    def start(self, target: str) -> subprocess.Popen[str]:
+        """Start a make target in a process group of its own; both its streams in one pipe."""
+        return subprocess.Popen(
             ["make", "--no-print-directory", target],
             cwd=REPOSITORY,
-            env={**os.environ, "PLATFORM_HOME": str(self.home.path), "STACK": STACK, **environment},
+            env={**os.environ, "PLATFORM_HOME": str(self.home.path), "STACK": STACK},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=True,
         )
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-        return done.stdout
+
+    def make(self, target: str) -> str:
+        """Run a make target; what it printed. Fails the test with its output if it fails."""
+        with self.start(target) as process:
+            said, _ = process.communicate()
+        assert process.returncode == 0, said[-8000:]
+        return said
 
     def up(self) -> str:
         """`make up`, timed."""

@@ -17,6 +17,7 @@ from tools.places import ENVIRONMENT, REPOSITORY, Home, cache
 OLDEST_PYTHON = (3, 11)
 LOCK = REPOSITORY / "requirements" / "dev.txt"
 UV_LOCK = REPOSITORY / "requirements" / "uv.txt"
+COMPILED = ("pulumi", "pulumi_docker_build", "pulumi_kubernetes", "grpc", "google", "pydantic")
 PYTHON = ENVIRONMENT / "bin" / "python"
 
 
@@ -50,7 +51,14 @@ def make() -> None:
             [installer, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ENVIRONMENT], fix=fix
         )
         console.run([installer, "pip", "sync", "--quiet", "--require-hashes", "--python", PYTHON, LOCK], fix=fix)
+        # Every command of the engine starts the program: without bytecode its imports would take twice as long.
+        console.run([PYTHON, "-m", "compileall", "-q", *_packages(COMPILED)], fix=fix)
         _stamp().write_text(_wanted())
+
+
+def _packages(names: tuple[str, ...]) -> list[Path]:
+    (site,) = (ENVIRONMENT / "lib").glob("python3*/site-packages")
+    return [site / name for name in names]
 
 
 def _stamp() -> Path:

@@ -16,8 +16,8 @@ from tests.app.support.processes import eventually
 from tests.platform import Platform
 
 pytestmark = pytest.mark.timeout(3600)
-INFERENCE = ("--selector", "app.kubernetes.io/component=inference")
-MLFLOW = ("--selector", "app.kubernetes.io/component=mlflow")
+INFERENCE = ("--selector", "app.kubernetes.io/component=predictor")
+MLFLOW = ("--selector", "app.kubernetes.io/component=model-registry")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """What the platform takes of the machine, and that it gives all of it back."""
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -44,6 +46,16 @@ def test_the_platform_fits_into_four_gigabytes(platform: Platform) -> None:
     used = cgroups.memory(f"ipl-{platform.home.identity}")
     print(f"memory of the whole platform: {used / 2**20:.0f} MiB")
     assert 2**28 < used < 4 * 2**30
+
+
+@pytest.mark.parametrize("moment", ["starting the one-node cluster", "StatefulSet postgres created"])
+def test_an_up_that_was_killed_goes_on_when_run_again(platform: Platform, moment: str) -> None:
+    platform.make("down")
+    with platform.start("up") as process:
+        assert process.stdout
+        assert any(moment in line for line in process.stdout), f"{moment!r} was never reached"
+        os.killpg(process.pid, signal.SIGKILL)
+    assert "the platform is up" in platform.up()
 
 
 def test_down_leaves_nothing_and_up_works_again(platform: Platform) -> None:

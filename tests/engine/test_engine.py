@@ -26,7 +26,7 @@ def test_a_second_up_changes_nothing_and_is_quick(platform: Platform) -> None:
 
 
 def test_no_secret_is_in_the_state_in_plain_text(platform: Platform) -> None:
-    (credentials, *_) = platform.get("secrets", "--selector", "app.kubernetes.io/component=postgres")
+    (credentials, *_) = platform.get("secrets", "--selector", "app.kubernetes.io/component=database")
     password = credentials["data"]["password"]
     exported = platform.pulumi("stack", "export")
     assert exported.returncode == 0
@@ -38,12 +38,12 @@ def test_an_update_reaches_the_cluster_and_can_be_taken_back(platform: Platform)
     for replicas in (2, 1):
         done = platform.pulumi("up", "--yes", "--skip-preview", config={"inference-platform:replicas": str(replicas)})
         assert done.returncode == 0, done.stdout + done.stderr
-        (deployment,) = platform.get("deployments", "--selector", "app.kubernetes.io/component=inference")
+        (deployment,) = platform.get("deployments", "--selector", "app.kubernetes.io/component=predictor")
         assert deployment["status"]["readyReplicas"] == replicas
 
 
 def test_refresh_finds_what_was_changed_behind_its_back(platform: Platform) -> None:
-    selector = ("--selector", "app.kubernetes.io/component=inference")
+    selector = ("--selector", "app.kubernetes.io/component=predictor")
     platform.kubectl("scale", "deployment", *selector, "--replicas=2")
     found = platform.pulumi("refresh", "--preview-only", "--expect-no-changes")
     assert found.returncode != 0

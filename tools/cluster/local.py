@@ -146,12 +146,18 @@ def _published(home: Home) -> dict[str, int]:
 
 def _free_build_cache() -> Path:
     """A folder of build layers that no other BuildKit works in; it outlives clusters."""
-    for number in itertools.count():
-        folder = cache() / "buildkit" / str(number)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "buildkitd.lock").open("a") as lock, contextlib.suppress(BlockingIOError):
+    folders = (cache() / "buildkit" / str(number) for number in itertools.count())
+    return next(folder for folder in folders if _is_unlocked(folder))
+
+
+def _is_unlocked(folder: Path) -> bool:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "buildkitd.lock").open("a") as lock:
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return folder
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _is_free(port: int) -> bool:

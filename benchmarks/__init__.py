@@ -1,0 +1,1 @@
+"""Measurements of the project's figures. `make bench` runs them."""
