@@ -4,9 +4,13 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
+
+import yaml
 
 from tools import engine as engines
 from tools import stack_file
@@ -24,14 +28,14 @@ class Platform:
         self.seconds_to_up = 0.0
 
     def start(self, target: str) -> subprocess.Popen[str]:
-        """Start a make target in a process group of its own; both its streams in one pipe."""
+        """Start a make target in a process group of its own."""
         return subprocess.Popen(
             ["make", "--no-print-directory", target],
             cwd=REPOSITORY,
             env={**os.environ, "PLATFORM_HOME": str(self.home.path), "STACK": STACK},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
@@ -39,8 +43,8 @@ class Platform:
     def make(self, target: str) -> str:
         """Run a make target; what it printed. Fails the test with its output if it fails."""
         with self.start(target) as process:
-            said, _ = process.communicate()
-        assert process.returncode == 0, said[-8000:]
+            said, complained = process.communicate()
+        assert process.returncode == 0, said[-6000:] + complained[-2000:]
         return said
 
     def up(self) -> str:
@@ -56,21 +60,28 @@ class Platform:
         """`make outputs`."""
         return json.loads(self.make("outputs"))
 
-    def pulumi(self, *arguments: str, config: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run the real engine on the deployed stack, with some configuration changed."""
+    def pulumi(self, *arguments: str, config: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the real engine on the deployed stack, this once with some configuration changed."""
         engine = engines.provide(self.home, Console(self.home.log))
-        settings = [word for key, value in (config or {}).items() for word in ("--config", f"{key}={value}")]
-        file = stack_file.path(self.home, STACK)
-        command = [str(engine.program), *arguments, *settings, "--stack", STACK, "--config-file", str(file)]
         docker = str(self.home.path / "docker")
-        return subprocess.run(
-            [*command, "--non-interactive"],
-            cwd=REPOSITORY,
-            env={**engine.environment, "DOCKER_CONFIG": docker, "BUILDX_CONFIG": f"{docker}/buildx"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        content = yaml.safe_load(stack_file.path(self.home, STACK).read_text())
+        content["config"] |= config or {}
+        with NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump(content, file)
+            file.flush()
+            return subprocess.run(
+                [engine.program, *arguments, "--stack", STACK, "--config-file", file.name, "--non-interactive"],
+                cwd=REPOSITORY,
+                env={**engine.environment, "DOCKER_CONFIG": docker, "BUILDX_CONFIG": f"{docker}/buildx"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+    def state(self, *arguments: str) -> str:
+        """What a command of the engine that looks at the state only prints."""
+        engine = engines.provide(self.home, Console(self.home.log))
+        return engines.state(engine, stack_file.path(self.home, STACK), *arguments, "--stack", STACK)
 
     def kubectl(self, *arguments: str) -> str:
         """Run kubectl in the stack's namespace."""

@@ -28,8 +28,10 @@ FILES = Path(__file__).parent / "files"
 # Where each configuration file goes; what is not named here keeps its name.
 PLACES = {"cni.conflist": "cni/10-pods.conflist", "hosts.toml": "registries/${registry}/hosts.toml"}
 LINKS = ipaddress.ip_network("10.213.0.0/16")
+# Where a published port is looked for when the wanted one is taken, the registry's outside the node ports.
 NODE_PORTS = range(30000, 32768)
-PUBLISHED = {"inference": 30080, "mlflow": 30500}
+REGISTRY_PORTS = range(5000, 6000)
+PUBLISHED = {"inference": 30080, "mlflow": 30500, "registry": 5000}
 FREE_BYTES = 6 * 2**30
 SECONDS_TO_START = 180
 # What the one Kubernetes binary is, by the name that it is started under.
@@ -139,8 +141,8 @@ def _published(home: Home) -> dict[str, int]:
     kept = json.loads(facts_of(home).read_text())["published"] if facts_of(home).exists() else PUBLISHED
     chosen: dict[str, int] = {}
     for name, wanted in kept.items():
-        candidates = (port for port in (wanted, *NODE_PORTS) if port not in chosen.values() and _is_free(port))
-        chosen[name] = next(candidates)
+        others = REGISTRY_PORTS if name == "registry" else NODE_PORTS
+        chosen[name] = next(port for port in (wanted, *others) if port not in chosen.values() and _is_free(port))
     return chosen
 
 

@@ -45,8 +45,8 @@ class Node:
     Attributes:
         identity: names the interface, the control group and the run folder on this machine.
         machine_ip: this machine's end of the link.
-        ip: the node's end: API server, registry, DNS and node ports answer there.
-        published: loopback ports of this machine that are handed to the same node ports.
+        ip: the node's end: API server, DNS and node ports answer there.
+        published: loopback ports of this machine that are handed to the same ports of the node.
         programs: folders of what was compiled, before the machine's own on the components' PATH.
     """
 
@@ -61,8 +61,8 @@ class Node:
 
     @property
     def registry(self) -> str:
-        """Where images are pushed to and pulled from."""
-        return f"{self.ip}:5000"
+        """Where images are pushed to and pulled from: on loopback, which every client takes without TLS."""
+        return f"127.0.0.1:{self.published['registry']}"
 
     @property
     def api(self) -> str:
@@ -86,6 +86,7 @@ class Node:
             "name": NAME,
             "node": self.ip,
             "registry": self.registry,
+            "registry_port": str(self.published["registry"]),
             "api": self.api,
             "cgroup": self.cgroup,
             "data": str(self.data),
