@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
+# An `up` puts back what somebody changed by hand, rather than to stop at a field that now has another manager.
+OURS = {"pulumi.com/patchForce": "true"}
+
 
 @dataclass(frozen=True, slots=True)
 class App:
@@ -35,7 +38,7 @@ class App:
     @property
     def metadata(self) -> ObjectMetaArgsDict:
         """The metadata of each of its objects; Pulumi gives the name."""
-        return {"namespace": self.namespace, "labels": self.labels}
+        return {"namespace": self.namespace, "labels": self.labels, "annotations": OURS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pulumi
 from pulumi_kubernetes.core.v1 import Service, ServicePortArgsDict
 
 from stack.clouds.contract import Exposure
-from stack.placement import App
+from stack.placement import OURS, App
 
 
 def exposed_service(name: str, app: App, exposure: Exposure, port: int, *, parent: pulumi.Resource) -> Service:
@@ -22,7 +22,7 @@ def exposed_service(name: str, app: App, exposure: Exposure, port: int, *, paren
         http["node_port"] = exposure.node_port
     return Service(
         name,
-        metadata={**app.metadata, "annotations": exposure.annotations},
+        metadata={**app.metadata, "annotations": {**OURS, **exposure.annotations}},
         spec={"type": exposure.service_type, "selector": app.selector, "ports": [http]},
         # A node port is free once the Service that had it is gone.
         opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=exposure.node_port is not None),
