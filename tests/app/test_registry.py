@@ -174,7 +174,7 @@ def test_a_damaged_cached_copy_is_not_served(tmp_path: Path) -> None:
         mlflow.publish("1", models.scaling(2))
         with InferenceServer(tmp_path, mlflow.url) as server:
             server.await_version("1")
-            [file] = server.cache.glob("*/model.onnx")
+            [file] = server.cache.glob("[0-9]*/model.onnx")
         port = mlflow.port
     file.write_bytes(models.scaling(666))
     with InferenceServer(tmp_path, f"http://127.0.0.1:{port}") as server:
