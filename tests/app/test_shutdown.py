@@ -50,7 +50,7 @@ def test_stops_in_the_middle_of_a_download(tmp_path: Path, mlflow: MlflowStandIn
     mlflow.publish("2", models.scaling(3))
     with InferenceServer(tmp_path, mlflow.url) as server:
         server.await_version("2")
-        assert not list(server.cache.glob(".incoming-*")), "what was left behind is cleaned up"
+        eventually(lambda: not list(server.cache.glob(".incoming-*")), "what was left behind to be cleaned up")
 
 
 def _accepts(address: tuple[str, int]) -> bool:
