@@ -77,13 +77,8 @@ class Deployment:
         console = Console(self.home.log)
         console.say(f"stack {self.stack!r}; log in {self.home.log}")
         with exclusive(self.home):
-            cluster = choose.provide(self.home, stack_file.committed(self.stack), console)
-            engine = engines.provide(self.home, console).within(cluster.environment)
-            tag = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD"], cwd=REPOSITORY, text=True).strip()
-            file = stack_file.write(self.home, self.stack, {**cluster.config, "inference-platform:imageTag": tag})
+            engine, file = self._prepare(console)
             with console.step("deploying the stack"):
-                engines.state(engine, file, "stack", "select", "--create", "--stack", self.stack)
-                self._unlock(engine, console, file)
                 engines.program(
                     engine,
                     console,
@@ -122,25 +117,25 @@ class Deployment:
         return self._outputs(engines.provide(self.home, Console(self.home.log)))
 
     def _destroy(self, console: Console) -> None:
-        cluster = choose.provide(self.home, stack_file.committed(self.stack), console)
-        engine = engines.provide(self.home, console).within(cluster.environment)
-        file = stack_file.write(self.home, self.stack, cluster.config)
+        engine, file = self._prepare(console)
         with console.step("destroying the stack"):
-            engines.state(engine, file, "stack", "select", "--create", "--stack", self.stack)
-            self._unlock(engine, console, file)
-            engines.program(
-                engine,
-                console,
-                file,
-                *("destroy", "--yes", "--skip-preview", "--stack", self.stack),
-            )
+            engines.program(engine, console, file, "destroy", "--yes", "--skip-preview", "--stack", self.stack)
             # `destroy --remove` would take the committed configuration along.
             engines.state(engine, file, "stack", "rm", "--yes", "--preserve-config", "--stack", self.stack)
         file.unlink()
 
+    def _prepare(self, console: Console) -> tuple[Engine, Path]:
+        """The engine, and the stack's configuration for it, with the cluster running and the stack free to work on."""
+        cluster = choose.provide(self.home, stack_file.committed(self.stack), console)
+        engine = engines.provide(self.home, console).within(cluster.environment)
+        file = stack_file.write(self.home, self.stack, {**cluster.config, **_revision()})
+        engines.state(engine, file, "stack", "select", "--create", "--stack", self.stack)
+        self._unlock(engine, console, file)
+        return engine, file
+
     def _unlock(self, engine: Engine, console: Console, file: Path) -> None:
         """Take away what a killed run left in a state that only this home uses: its lock, its unfinished creations."""
-        if engine.environment["PULUMI_BACKEND_URL"] != f"file://{self.home.state}":
+        if engine.environment.get("PULUMI_BACKEND_URL") != f"file://{self.home.state}":
             return
         if any(self.home.state.glob(f".pulumi/locks/**/{self.stack}/*")):
             console.say("  an earlier run was killed: taking its lock away")
@@ -154,6 +149,13 @@ class Deployment:
     def _outputs(self, engine: Engine) -> dict[str, Any]:
         file = stack_file.path(self.home, self.stack)
         return json.loads(engines.state(engine, file, "stack", "output", "--json", "--stack", self.stack))
+
+
+def _revision() -> dict[str, str]:
+    """The tag of the images: the commit, where this is a checkout."""
+    asked = ["git", "rev-parse", "--short=12", "HEAD"]
+    done = subprocess.run(asked, cwd=REPOSITORY, check=False, capture_output=True, text=True)
+    return {} if done.returncode else {"inference-platform:imageTag": done.stdout.strip()}
 
 
 def _example_request(outputs: Mapping[str, Any]) -> tuple[str, str]:
