@@ -12,6 +12,9 @@ from inference_app.model import ModelSlot
 from inference_app.settings import SettingsError, load_settings
 
 _DRAIN_SECONDS = 25  # under the 30 s that Kubernetes grants by default
+# Longer than the idle time of usual clients and load balancers (60 s): who closes first must not be the server, or a
+# request that is on its way meets a closed connection.
+_KEEP_ALIVE_SECONDS = 75
 
 
 class _Server(uvicorn.Server):
@@ -52,6 +55,7 @@ def main() -> int:
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     # uvicorn raises the signal again once it is done: a stop that was asked for is a success.
     signal.signal(signal.SIGTERM, _succeed)

@@ -4,6 +4,8 @@ import socket
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from inference_app.model import Model, ModelSlot, ServedModel
 from tests.app.support import models
 from tests.app.support.mlflow_stand_in import MlflowStandIn
@@ -59,3 +61,15 @@ def _accepts(address: tuple[str, int]) -> bool:
             return True
     except OSError:
         return False
+
+
+def test_an_idle_connection_outlasts_the_clients_own_patience(tmp_path: Path, mlflow: MlflowStandIn) -> None:
+    with InferenceServer(tmp_path, mlflow.url) as server:
+        server.await_version("1")
+        address = (server.http.base_url.host, server.http.base_url.port or 80)
+        with socket.create_connection(address, timeout=6) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b" 200 " in connection.recv(4096)
+            with pytest.raises(TimeoutError):  # httpx gives up an idle connection after 5 s; nobody closes it before
+                while connection.recv(4096):
+                    pass
