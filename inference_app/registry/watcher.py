@@ -155,11 +155,18 @@ class AliasWatcher:
             raise BrokenModelError(
                 f"it takes {_list(model)}, the served version {served.version} takes {_list(served.model)}"
             )
+        self._remember_good(target)
         self._slot.switch(ServedModel(target.name, target.version, model))
         self._served = target
         self._observer.loaded(target.name, target.version, target.sha256 or "")
         _log.info("serving version %s", target.version, extra={"model": target.name, "version": target.version})
-        self._cache.remember_good(target)
+
+    def _remember_good(self, target: Target) -> None:
+        """Note it before the first answer: what clients have seen survives a kill at any moment."""
+        try:
+            self._cache.remember_good(target)
+        except OSError as error:
+            _log.warning("version %s works, but a restart will not find it: %s", target.version, error)
 
     def _report_broken(self, target: Target, error: BrokenModelError) -> None:
         self._cache.discard(target)

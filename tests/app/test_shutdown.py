@@ -71,5 +71,9 @@ def test_an_idle_connection_outlasts_the_clients_own_patience(tmp_path: Path, ml
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert b" 200 " in connection.recv(4096)
             with pytest.raises(TimeoutError):  # httpx gives up an idle connection after 5 s; nobody closes it before
-                while connection.recv(4096):
-                    pass
+                _read_to_end(connection)
+
+
+def _read_to_end(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
