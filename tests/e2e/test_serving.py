@@ -55,13 +55,18 @@ def _answers(client: httpx.Client) -> bool:
 
 
 def _pod(platform: Platform) -> dict[str, Any]:
-    """The one inference pod that is there to stay."""
+    """The one inference pod that is there to stay, once it is ready."""
 
     def staying() -> list[dict[str, Any]]:
         pods = [pod for pod in platform.get("pods", *INFERENCE) if "deletionTimestamp" not in pod["metadata"]]
-        return pods if len(pods) == 1 else []
+        return pods if len(pods) == 1 and _is_ready(pods[0]) else []
 
-    return eventually(staying, "one inference pod", timeout=60)[0]
+    return eventually(staying, "one ready inference pod", timeout=60)[0]
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = {condition["type"]: condition["status"] for condition in pod["status"].get("conditions", [])}
+    return conditions.get("Ready") == "True"
 
 
 def _mlflow(platform: Platform, call: str, **body: str) -> None:
@@ -127,7 +132,7 @@ def test_without_mlflow_a_restarted_server_starts_from_its_last_good_copy(
 
         def restarted() -> bool:
             (container,) = _pod(platform)["status"]["containerStatuses"]
-            return container["restartCount"] > 0 and container["ready"]
+            return container["restartCount"] > 0
 
         eventually(restarted, "the container to be ready again", timeout=60)
         eventually(lambda: _answers(inference), "the Service to know it again", timeout=60)
