@@ -4,3 +4,6 @@ Three layers meet only in `inference_app.app`: `protocols` (bytes to tensors and
 and `registry` (where models come from). `inference_app.model` holds the words they share; `inference_app.http` puts a
 protocol on a route.
 """
+
+SERVER = "inference-platform"
+VERSION = "0.1.0"

@@ -1,74 +1,146 @@
 """The app factory: the only place where protocols, engine and registry meet."""
 
-import math
-from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 
-from inference_app.engine import OnnxModel
+from inference_app import SERVER, VERSION
+from inference_app.cpus import available_cpus
+from inference_app.engine import Engine, ServingSettings, SessionSettings
+from inference_app.http.access_log import AccessLog
 from inference_app.http.context import RequestContext
 from inference_app.http.errors import handle_errors
 from inference_app.http.inference import Inference
-from inference_app.http.routes import inference_routes, operations_routes
+from inference_app.http.lane import lane
+from inference_app.http.limits import BodyLimits
+from inference_app.http.routes import (
+    inference_routes,
+    operations_routes,
+    repository_routes,
+    v1_routes,
+    v2_routes,
+    webhook_routes,
+)
 from inference_app.metrics import Metrics
-from inference_app.model import Model, ModelSlot
-from inference_app.registry import AliasWatcher, Following, MlflowRegistry, ModelCache
-from inference_app.settings import Settings
+from inference_app.model import Model, Models
+from inference_app.registry import Follower, RefusedWebhookError, WebhookVerifier, follow
+from inference_app.rpc import GrpcServer
+from inference_app.settings import ModelSettings, Settings
 
-_STOP_SECONDS = 2  # for the watcher to let go; what it was at is begun anew at the next start
+_STOP_SECONDS = 2  # for a follower to let go; what it was at is begun anew at the next start
+_BODY_SECONDS = 60
 
 
-def create_app(settings: Settings, slot: ModelSlot) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class App:
+    """What an HTTP server runs.
+
+    Attributes:
+        asgi: The application, which answers everything.
+        connection: The class of a connection, which answers inference by itself.
+    """
+
+    asgi: FastAPI
+    connection: type[Any]
+
+
+def create_app(settings: Settings, models: Models) -> App:
     """Build the server.
 
     Args:
         settings: Everything that can be set.
-        slot: Where the served model will be; whoever runs the server marks it as draining.
+        models: A slot for each model of the settings; whoever runs the server marks them as draining.
 
     Raises:
         OSError: the cache folder cannot be written.
+        BrokenImageError: a model in the image is missing or broken.
+        ValueError: this build of the runtime lacks what the settings want.
     """
-    metrics = Metrics()
-    workers = ThreadPoolExecutor(max(2, settings.intra_op_threads), thread_name_prefix="inference")
-    watcher = AliasWatcher(
-        Following(settings.model_name, settings.model_alias, settings.poll_seconds),
-        registry=MlflowRegistry(str(settings.mlflow_url)),
-        cache=ModelCache(settings.cache_dir, settings.model_name),
-        load=_loader(settings.intra_op_threads),
-        slot=slot,
+    metrics = Metrics(settings.execution_providers[0])
+    engine = Engine(
+        SessionSettings(settings.intra_op_threads, settings.execution_providers),
+        slots=max(1, available_cpus() // settings.intra_op_threads),
+        memory_budget=settings.memory_budget_bytes,
+        observer=metrics,
+    )
+    followers = follow(
+        settings.served_models,
+        models,
+        loader=lambda model: _loader(engine, model),
+        observer=metrics,
+        cache_dir=settings.cache_dir,
+        cache_bytes=settings.cache_bytes,
+        poll_seconds=settings.poll_seconds,
+        mlflow_url=str(settings.mlflow_url) if settings.mlflow_url is not None else None,
+    )
+    limits = BodyLimits(settings.max_body_bytes, settings.max_pending_bytes, _BODY_SECONDS)
+    access_log = AccessLog(settings.access_log_per_second)
+    inference = Inference(models, metrics)
+    grpc = GrpcServer(
+        models,
+        host=settings.host,
+        port=settings.grpc_port,
+        max_message_bytes=settings.max_body_bytes,
         observer=metrics,
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        watcher.start()
+        for follower in followers:
+            follower.start()
+        await grpc.start()
         yield
-        watcher.stop(_STOP_SECONDS)
-        workers.shutdown()
+        await grpc.stop(_STOP_SECONDS)
+        for follower in followers:
+            follower.stop(_STOP_SECONDS)
+        engine.close()
 
-    app = FastAPI(title="Inference", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(RequestContext)
-    handle_errors(app)
-    inference = Inference(
-        name=settings.model_name,
-        slot=slot,
-        workers=workers,
-        metrics=metrics,
-        max_body_bytes=settings.max_body_bytes,
-        retry_after=math.ceil(settings.poll_seconds),
+    asgi = FastAPI(title=SERVER, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    asgi.add_middleware(RequestContext, access_log=access_log)
+    handle_errors(asgi)
+    asgi.include_router(inference_routes(inference, limits))
+    asgi.include_router(v1_routes(models))
+    asgi.include_router(v2_routes(models))
+    asgi.include_router(repository_routes(models, lambda name: _look(followers, lambda each: each.name == name)))
+    asgi.include_router(operations_routes(models, metrics.exposition))
+    if settings.webhook_secret is not None:
+        receive = _receiver(WebhookVerifier(settings.webhook_secret.get_secret_value()), followers)
+        asgi.include_router(webhook_routes(receive, limits))
+    return App(asgi, lane(inference, limits, access_log))
+
+
+def _loader(engine: Engine, model: ModelSettings) -> Callable[[Path, str], Model]:
+    serving = ServingSettings(
+        max_batch_size=model.max_batch_size,
+        batch_timeout=model.batch_timeout_micros / 1e6,
+        max_enqueued_batches=model.max_enqueued_batches,
+        priority=model.priority,
+        response_cache_bytes=model.response_cache_bytes,
     )
-    app.include_router(inference_routes(inference))
-    app.include_router(operations_routes(inference))
-    return app
+    return lambda file, version: engine.load(file, model.name, version, serving)
 
 
-def _loader(threads: int) -> Callable[[Path], Model]:
-    def load(file: Path) -> Model:
-        model = OnnxModel(file, threads)
-        model.warm_up()
-        return model
+def _receiver(verifier: WebhookVerifier, followers: list[Follower]) -> Callable[[Mapping[str, str], bytes], str | None]:
+    def receive(headers: Mapping[str, str], body: bytes) -> str | None:
+        try:
+            event = verifier.verify(headers, body, time.time())
+        except RefusedWebhookError as refusal:
+            return str(refusal)
+        for follower in followers:
+            if event.concerns(follower.uri):
+                follower.look_now()
+        return None
 
-    return load
+    return receive
+
+
+async def _look(followers: list[Follower], is_meant: Callable[[Follower], bool]) -> None:
+    """Wait for a look at the sources that are meant; models of the image have none."""
+    looks = [asyncio.wrap_future(follower.look_now()) for follower in followers if is_meant(follower)]
+    await asyncio.gather(*looks, return_exceptions=True)

@@ -11,7 +11,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The request that the current task works for; empty outside of requests."""
 
 # What `extra=` may add to a line.
-_FIELDS = ("request_id", "model", "version", "method", "path", "status", "duration_ms", "client")
+_FIELDS = ("request_id", "model", "version", "method", "path", "status", "duration_ms", "client", "omitted")
 
 
 class JsonFormatter(logging.Formatter):

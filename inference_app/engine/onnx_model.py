@@ -4,6 +4,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +32,28 @@ _DATATYPES = {
     "tensor(double)": Datatype.FP64,
     "tensor(string)": Datatype.BYTES,
 }
+# What scikit-learn's converters wrap class probabilities in (ONNX-ML, ZipMap): for each row a map of class to number.
+_MAPS = {
+    "seq(map(int64,tensor(float)))": Datatype.FP32,
+    "seq(map(string,tensor(float)))": Datatype.FP32,
+    "seq(map(int64,tensor(double)))": Datatype.FP64,
+    "seq(map(string,tensor(double)))": Datatype.FP64,
+}
+_INTEGERS = {"tensor(int64)": np.int64, "tensor(uint64)": np.uint64}
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """How models run.
+
+    Attributes:
+        threads: Threads that one run may compute on.
+        providers: What computes, the preferred first: "cpu", "cuda", "tensorrt".
+    """
+
+    threads: int = 1
+    providers: tuple[str, ...] = ("cpu",)
 
 
 class OnnxModel:
@@ -38,42 +61,103 @@ class OnnxModel:
 
     Args:
         file: A self-contained ONNX file (no external data).
-        threads: Threads that one run may compute on.
+        settings: How it runs.
 
     Raises:
         Exception: the runtime's own, where the file is not a model that it can run.
-        ValueError: the model takes or gives something that is not a tensor of a known type.
+        ValueError: the model takes or gives something that has no place in a tensor of a known type, or this build of
+            the runtime lacks a provider.
     """
 
-    def __init__(self, file: Path, threads: int) -> None:
+    def __init__(self, file: Path, settings: SessionSettings) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = settings.threads
         # Threads that spin while idle burn the container's CPU quota, which throttles the event loop too.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # failures come as exceptions; the runtime's own lines are not JSON
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        self._signature = Signature(
-            inputs=_specs(self._session.get_inputs()), outputs=_specs(self._session.get_outputs())
-        )
-        self._output_names = [spec.name for spec in self._signature.outputs]
+        self._session = onnxruntime.InferenceSession(str(file), options, providers=_providers(settings.providers))
+        self._run = self._session.run
+        outputs = self._session.get_outputs()
+        self._output_names = [output.name for output in outputs]
+        # Position of each output that is not a tensor yet when the runtime gives it.
+        self._sequences = {place: output.type for place, output in enumerate(outputs) if output.type.startswith("seq(")}
+        # numpy has two types of 64-bit integers; the runtime gives the one that other libraries don't know.
+        self._integers = [
+            (place, _INTEGERS[output.type]) for place, output in enumerate(outputs) if output.type in _INTEGERS
+        ]
+        self._labels: dict[int, list[Any]] = {}
+        self._signature = Signature(inputs=_specs(self._session.get_inputs()), outputs=_specs(outputs))
+        if self._sequences:
+            self._learn_labels()
 
     @property
     def signature(self) -> Signature:
         """The tensors taken and given."""
         return self._signature
 
+    @property
+    def runs_on_cpu(self) -> bool:
+        """Whether the first provider that the runtime chose is the processor."""
+        return self._session.get_providers()[0] == _PROVIDERS["cpu"]
+
     def run(self, inputs: Tensors) -> Tensors:
-        """Run the whole graph; see `inference_app.model.Model.run`."""
-        outputs = cast("list[Tensor]", self._session.run(self._output_names, dict(inputs)))
+        """Run the whole graph; the runtime's own exceptions where it fails. Safe to call from several threads."""
+        outputs = cast("list[Any]", self._run(self._output_names, inputs))
+        for place, dtype in self._integers:
+            outputs[place] = outputs[place].view(dtype)
+        if self._sequences:
+            for place in self._sequences:
+                outputs[place] = self._as_tensor(place, outputs[place])
         return dict(zip(self._output_names, outputs, strict=True))
 
-    def warm_up(self) -> None:
-        """Run once on one row of zeros, so that the first request does not pay for the runtime's lazy allocations."""
-        self.run({spec.name: _zeros(spec) for spec in self._signature.inputs})
+    def _as_tensor(self, place: int, sequence: list[Any]) -> Tensor:
+        if self._sequences[place] not in _MAPS:
+            return _stacked(sequence)
+        keys = self._labels[place]
+        dtype = _MAPS[self._sequences[place]].dtype
+        return np.array([[row[key] for key in keys] for row in sequence], dtype=dtype).reshape(-1, len(keys))
+
+    def _learn_labels(self) -> None:
+        """Only a run tells which classes the maps of an output have; they are the same for every row."""
+        zeros = {spec.name: zeros_of(spec, 1) for spec in self._signature.inputs}
+        outputs = cast("list[Any]", self._run(self._output_names, zeros))
+        specs = list(self._signature.outputs)
+        for place, kind in self._sequences.items():
+            if kind in _MAPS:
+                self._labels[place] = list(outputs[place][0])
+                labels = tuple(str(label) for label in self._labels[place])
+                specs[place] = replace(specs[place], shape=(None, len(labels)), labels=labels)
+        self._signature = replace(self._signature, outputs=tuple(specs))
+
+
+def zeros_of(spec: TensorSpec, rows: int) -> Tensor:
+    """Zeros (or empty strings) that fit an input: so many rows, one element in every other dimension left open."""
+    fill = "" if spec.datatype is Datatype.BYTES else 0
+    shape = [1 if size is None else size for size in spec.shape]
+    if spec.shape and spec.shape[0] is None:
+        shape[0] = rows
+    return np.full(shape, fill, dtype=spec.datatype.dtype)
+
+
+def _providers(names: Sequence[str]) -> list[str]:
+    wanted = [_PROVIDERS[name] for name in names]
+    if missing := set(wanted) - set(onnxruntime.get_available_providers()):
+        raise ValueError(f"this build of onnxruntime has no {', '.join(sorted(missing))}")
+    return wanted
 
 
 def _specs(nodes: Sequence[Any]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(node.name, _datatype(node.name, node.type), _shape(node.shape)) for node in nodes)
+    return tuple(_spec(node) for node in nodes)
+
+
+def _spec(node: Any) -> TensorSpec:
+    kind = str(node.type)
+    if kind in _MAPS:
+        return TensorSpec(node.name, _MAPS[kind], (None, None))
+    if kind.startswith("seq(tensor("):
+        return TensorSpec(node.name, _datatype(node.name, kind[4:-1]), (None,))
+    shape = tuple(size if isinstance(size, int) else None for size in node.shape)
+    return TensorSpec(node.name, _datatype(node.name, kind), shape)
 
 
 def _datatype(name: str, onnx_type: str) -> Datatype:
@@ -82,10 +166,10 @@ def _datatype(name: str, onnx_type: str) -> Datatype:
     return _DATATYPES[onnx_type]
 
 
-def _shape(shape: Sequence[int | str | None]) -> tuple[int | None, ...]:
-    return tuple(size if isinstance(size, int) else None for size in shape)
+def _stacked(sequence: list[Tensor]) -> Tensor:
+    """A sequence of tensors as one, along a new first dimension.
 
-
-def _zeros(spec: TensorSpec) -> Tensor:
-    fill = "" if spec.datatype is Datatype.BYTES else 0
-    return np.full([1 if size is None else size for size in spec.shape], fill, dtype=spec.datatype.dtype)
+    Raises:
+        ValueError: they differ in shape, which one tensor cannot show.
+    """
+    return np.stack(sequence) if sequence else np.empty((0,), dtype=np.float32)

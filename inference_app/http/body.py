@@ -1,39 +1,48 @@
-"""Request bodies, bounded in size and time."""
+"""Request bodies on the ASGI way, bounded in size, time and memory."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-_SECONDS = 60  # for a whole body; a sender slower than this holds a connection for nothing
+from inference_app.errors import OverloadedError, SlowSenderError, TooLargeError
+from inference_app.http.limits import BodyLimits
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Read the whole body.
+@asynccontextmanager
+async def whole_body(request: Request, limits: BodyLimits) -> AsyncGenerator[bytes]:
+    """The whole body; its memory counts until the context ends.
 
     Args:
         request: The request.
-        limit: The largest body that is taken, in bytes; reading stops where it is passed, whatever the headers said.
+        limits: Reading stops where they are passed, whatever the headers said.
 
     Raises:
-        HTTPException: 413 if the body is too large, 408 if it takes too long.
+        TooLargeError: the body is too large.
+        SlowSenderError: it takes too long.
+        OverloadedError: together with the others it takes too much memory.
         ClientDisconnect: the client went away.
     """
-    if int(request.headers.get("content-length", "0")) > limit:
-        raise _too_large(limit)
+    if int(request.headers.get("content-length", "0")) > limits.body:
+        raise _too_large(limits)
     chunks: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(limits.seconds):
             async for chunk in request.stream():
+                if size + len(chunk) > limits.body:
+                    raise _too_large(limits)
+                if not limits.take(len(chunk)):
+                    raise OverloadedError("too many requests are being received")
                 size += len(chunk)
-                if size > limit:
-                    raise _too_large(limit)
                 chunks.append(chunk)
+        yield b"".join(chunks)
     except TimeoutError:
-        raise HTTPException(408, f"body: not complete within {_SECONDS} s", {"connection": "close"}) from None
-    return b"".join(chunks)
+        raise SlowSenderError(f"body: not complete within {limits.seconds:g} s") from None
+    finally:
+        limits.give_back(size)
 
 
-def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"body: larger than {limit} bytes", {"connection": "close"})
+def _too_large(limits: BodyLimits) -> TooLargeError:
+    return TooLargeError(f"body: larger than {limits.body} bytes")

@@ -1,80 +1,61 @@
-"""What surrounds every request: its id, its line in the log, and an answer when everything else has failed."""
+"""What surrounds every request that goes the ASGI way: its id, its line in the log, an answer when all else failed."""
 
 import logging
-import re
 import time
-import uuid
 
-import orjson
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from inference_app.http.access_log import AccessLog
+from inference_app.http.errors import as_response
+from inference_app.http.identity import HEADER, identify
+from inference_app.http.reply import internal_error_reply
 from inference_app.logs import request_id
 
-_log = logging.getLogger("inference_app.access")
-_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_ID_HEADER = "x-request-id"
+_log = logging.getLogger(__name__)
+_HEADER = HEADER.decode()
 
 
 class RequestContext:
     """ASGI middleware: an `x-request-id` on every response, a line in the log for each, 500 for unhandled exceptions.
 
-    The client's own id is kept if it is short and of harmless characters, for it ends up in logs and headers.
+    Args:
+        app: What it surrounds.
+        access_log: Where requests are noted.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, access_log: AccessLog) -> None:
         self._app = app
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, as ASGI wants it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identity = _identity(Headers(scope=scope).get(_ID_HEADER, ""))
+        offered = Headers(scope=scope).get(_HEADER)
+        identity = identify(offered.encode("latin-1") if offered is not None else None)
         status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[_ID_HEADER] = identity
+                MutableHeaders(scope=message)[_HEADER] = identity
             await send(message)
 
         token = request_id.set(identity)
-        started = time.perf_counter()
+        began = time.perf_counter()
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:
             _log.exception("unhandled exception")
             if not status:
-                await _internal_error(identity)(scope, receive, send_with_id)
+                await as_response(internal_error_reply(identity))(scope, receive, send_with_id)
         finally:
-            _log_access(scope, status, time.perf_counter() - started)
+            served = scope.get("state", {}).get("served")
+            seconds = time.perf_counter() - began
+            self._access_log.note(
+                identity, scope["method"], scope["path"], status=status, seconds=seconds, served=served
+            )
             request_id.reset(token)
-
-
-def _identity(offered: str) -> str:
-    return offered if _SANE_ID.fullmatch(offered) else uuid.uuid4().hex
-
-
-def _internal_error(identity: str) -> Response:
-    content = orjson.dumps(
-        {"error": "internal error; its cause is in the server's log under this request id", "request_id": identity}
-    )
-    return Response(content, status_code=500, media_type="application/json")
-
-
-def _log_access(scope: Scope, status: int, seconds: float) -> None:
-    served = scope.get("state", {}).get("served")
-    _log.info(
-        "request",
-        extra={
-            "method": scope["method"],
-            "path": scope["path"],
-            "status": status,
-            "duration_ms": round(seconds * 1000, 3),
-            "model": served.name if served else None,
-            "version": served.version if served else None,
-        },
-    )

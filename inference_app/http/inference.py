@@ -1,94 +1,195 @@
-"""Inference over HTTP: read a body, run it through a codec and the served model in a worker thread, answer."""
+"""Inference requests from their complete body to their reply, whichever way they came in."""
 
-import asyncio
-import time
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic, perf_counter
+from typing import Protocol
 
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from inference_app.errors import InvalidRequestError, ServingError, UnknownModelError
+from inference_app.http.reply import CLIENT_CLOSED_REQUEST, Headers, Reply, error_reply, internal_error_reply
+from inference_app.logs import request_id
+from inference_app.model import Cancellable, Models, Outcome, ServedModel
+from inference_app.protocols import Codec, PlainCodec, V1Codec, V2Codec
+from inference_app.protocols.codec import Body
 
-from inference_app.http.body import read_body
-from inference_app.http.errors import CLIENT_CLOSED_REQUEST, error_response
-from inference_app.metrics import Metrics
-from inference_app.model import ModelSlot, ServedModel
-from inference_app.protocols import Codec, InvalidRequestError
+_log = logging.getLogger(__name__)
+
+JSON_SIZE_HEADER = b"inference-header-content-length"
+
+_V1 = "/v1/models/"
+_V2 = "/v2/models/"
+_PLAIN = "/predict"
+_MOST_ROUTES = 4096  # remembered; the paths of a handful of models and versions
+
+
+class InferenceObserver(Protocol):
+    """Who counts requests."""
+
+    def answered(self, model: str, version: str, status: str) -> None:
+        """An inference request got its reply; model and version are empty where it reached none."""
+        ...
+
+    def inferred(self, model: str, version: str, quantized: bool, seconds: float) -> None:
+        """A successful inference took so long from its last byte to its reply."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Inference:
-    """What the inference routes work with.
+class Route:
+    """Where an inference request goes.
 
     Attributes:
-        name: The model's name, as clients write it.
-        slot: Which model is served.
-        workers: Where requests are decoded, run and encoded, so that a large one doesn't hold up the event loop.
-        metrics: Where requests are counted.
-        max_body_bytes: The largest body that is taken.
-        retry_after: Seconds after which to try again while no model is served.
+        codec: The protocol that it is in.
+        name: The model; None for the only one here.
+        version: The version; None for the default one.
     """
 
-    name: str
-    slot: ModelSlot
-    workers: ThreadPoolExecutor
-    metrics: Metrics
-    max_body_bytes: int
-    retry_after: int
+    codec: Codec
+    name: str | None
+    version: str | None = None
 
-    async def answer(self, request: Request, codec: Codec, name: str | None = None) -> Response:
-        """Answer one inference request, and count it whatever comes of it.
+
+class Inference:
+    """Everything between a request's body and its reply; for the event loop's thread.
+
+    Args:
+        models: What is served.
+        observer: Who counts.
+    """
+
+    def __init__(self, models: Models, observer: InferenceObserver) -> None:
+        self.models = models
+        self._observer = observer
+        self._v1, self._v2, self._plain = V1Codec(), V2Codec(), PlainCodec()
+        self._routes: dict[str, Route] = {}
+        self._headers: dict[tuple[str, str], Headers] = {}
+
+    def route(self, path: str) -> Route | None:
+        """Where a POST to this path goes; None if it is no inference."""
+        route = self._routes.get(path)
+        if route is None:
+            route = self._parse(path)
+            if route is not None and len(self._routes) < _MOST_ROUTES:
+                self._routes[path] = route
+        return route
+
+    def start(
+        self,
+        route: Route,
+        body: Body,
+        json_size: bytes | None,
+        identity: str,
+        then: Callable[[Reply, ServedModel | None], None],
+    ) -> Cancellable | None:
+        """Answer a request.
 
         Args:
-            request: The request, body unread.
-            codec: The protocol it is in.
-            name: The model that it names; None where the protocol names none.
+            route: Where it goes.
+            body: Its whole content.
+            json_size: The header `Inference-Header-Content-Length` of V2's binary extension, if it came.
+            identity: The request's id, for the log.
+            then: Called once with the reply and with who gave it, possibly before this returns.
+
+        Returns:
+            What gives the request up while it waits for its turn; None if it was answered.
         """
-        served = self.slot.current
-        request.state.served = served
-        status = 500
+        began = perf_counter()
+        served: ServedModel | None = None
+
+        def reply(outcome: Reply) -> None:
+            name, version = (served.name, served.version) if served is not None else ("", "")
+            self._observer.answered(name, version, str(outcome.status))
+            if outcome.status == 200 and served is not None:
+                self._observer.inferred(name, version, served.model.quantized, perf_counter() - began)
+            then(outcome, served)
+
         try:
-            response = await self._answer(request, codec, name, served)
-            status = response.status_code
-        except HTTPException as error:
-            status = error.status_code
-            raise
-        except ClientDisconnect:
-            status = CLIENT_CLOSED_REQUEST
-            raise
-        finally:
-            self.metrics.answered(served.name if served else "", served.version if served else "", status)
-        return response
+            served = model = self._find(route)
+            headers = self._headers_of(served)
+            request = route.codec.decode(body, served.model.signature, _size(json_size))
+            deadline = None if request.timeout is None else monotonic() + request.timeout
 
-    async def _answer(self, request: Request, codec: Codec, name: str | None, served: ServedModel | None) -> Response:
-        if name is not None:
-            self.require_known(name)
-        if served is None:
-            return self.unavailable()
-        body = await read_body(request, self.max_body_bytes)
-        started = time.perf_counter()
-        headers = {"x-model-name": served.name, "x-model-version": served.version}
-        try:
-            content = await asyncio.get_running_loop().run_in_executor(self.workers, _infer, codec, served, body)
-        except InvalidRequestError as error:
-            return error_response(400, str(error), headers)
-        self.metrics.inferred(served.name, served.version, time.perf_counter() - started)
-        return Response(content, media_type="application/json", headers=headers)
+            def encode(outcome: Outcome) -> None:
+                if isinstance(outcome, Exception):
+                    reply(self._failure(outcome, identity, headers))
+                    return
+                try:
+                    encoded = route.codec.encode(outcome, request, model)
+                except Exception as error:
+                    reply(self._failure(error, identity, headers))
+                    return
+                more = headers
+                if encoded.json_size is not None:
+                    more = (*headers, (JSON_SIZE_HEADER, b"%d" % encoded.json_size))
+                reply(Reply(200, encoded.body, encoded.content_type, more))
 
-    def require_known(self, name: str) -> None:
-        """Refuse names that nothing here is served under.
+            return served.model.start(request.inputs, deadline, encode)
+        except Exception as error:
+            reply(self._failure(error, identity, self._headers_of(served) if served is not None else ()))
+            return None
 
-        Raises:
-            HTTPException: 404, naming what is served.
-        """
-        if name != self.name:
-            raise HTTPException(404, f"no model {name[:128]!r} here; this server has {self.name!r}")
+    def given_up(self, served: ServedModel | None) -> None:
+        """The client of a request went away before its reply."""
+        name, version = (served.name, served.version) if served is not None else ("", "")
+        self._observer.answered(name, version, str(CLIENT_CLOSED_REQUEST))
 
-    def unavailable(self) -> Response:
-        """503 with the reason and when to come again."""
-        reason = self.slot.not_ready_because or "no model is loaded yet"
-        return error_response(503, f"not ready: {reason}", {"retry-after": str(self.retry_after)})
+    def refuse(self, error: ServingError) -> Reply:
+        """Answer a request that never became complete, and count it."""
+        answer = error_reply(error)
+        self._observer.answered("", "", str(answer.status))
+        return answer
+
+    def _find(self, route: Route) -> ServedModel:
+        name = route.name
+        if name is None:
+            only = self.models.only
+            if only is None:
+                known = ", ".join(f"/v1/models/{slot.name}:predict" for slot in self.models)
+                raise UnknownModelError(f"this server has several models; say which: {known}")
+            name = only.name
+        return self.models.find(name, route.version)
+
+    def _parse(self, path: str) -> Route | None:
+        if path == _PLAIN:
+            return Route(self._plain, None)
+        if path.startswith(_V1) and path.endswith(":predict"):
+            target, codec = path[len(_V1) : -len(":predict")], self._v1
+        elif path.startswith(_V2) and path.endswith("/infer"):
+            target, codec = path[len(_V2) : -len("/infer")], self._v2
+        else:
+            return None
+        match target.split("/"):
+            case [name] if name:
+                return Route(codec, name)
+            case [name, "versions", version] if name and version:
+                return Route(codec, name, version)
+            case _:
+                return None
+
+    def _headers_of(self, served: ServedModel) -> Headers:
+        key = (served.name, served.version)
+        headers = self._headers.get(key)
+        if headers is None:
+            self._headers[key] = headers = (
+                (b"x-model-name", served.name.encode()),
+                (b"x-model-version", served.version.encode()),
+            )
+        return headers
+
+    @staticmethod
+    def _failure(error: Exception, identity: str, headers: Headers) -> Reply:
+        if isinstance(error, ServingError):
+            return error_reply(error, headers)
+        token = request_id.set(identity)
+        _log.error("unhandled exception", exc_info=error)
+        request_id.reset(token)
+        return internal_error_reply(identity, headers)
 
 
-def _infer(codec: Codec, served: ServedModel, body: bytes) -> bytes:
-    return codec.encode(served.model.run(codec.decode(body, served.model.signature)), served.version)
+def _size(header: bytes | None) -> int | None:
+    if header is None:
+        return None
+    if not header.isdigit() or len(header) > 18:
+        raise InvalidRequestError("header Inference-Header-Content-Length: expected a number of bytes")
+    return int(header)

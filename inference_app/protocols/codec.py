@@ -1,50 +1,84 @@
 """What every protocol is to the server."""
 
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import orjson
 
-from inference_app.model import Signature, Tensors, TensorSpec
+from inference_app.errors import InvalidRequestError
+from inference_app.model import InferRequest, ServedModel, Signature, Tensors, TensorSpec
+
+Body = bytes | bytearray | memoryview
 
 
-class InvalidRequestError(Exception):
-    """The request is wrong; the message names the field, the row and what was expected."""
+@dataclass(slots=True)  # not frozen, which would double what it costs to make one
+class Encoded:
+    """A response as a protocol writes it.
+
+    Attributes:
+        body: The whole content.
+        content_type: Its media type.
+        json_size: Bytes of JSON before the raw tensors (V2's binary extension); None where the body is one piece.
+    """
+
+    body: bytes
+    content_type: bytes = b"application/json"
+    json_size: int | None = None
 
 
 class Codec(Protocol):
-    """One protocol: how its requests are read and its responses written."""
+    """One protocol over HTTP: how its requests are read, its responses and errors written."""
 
-    def decode(self, body: bytes, signature: Signature) -> Tensors:
+    def decode(self, body: Body, signature: Signature, json_size: int | None) -> InferRequest:
         """Read a request.
 
-        Returns:
-            An array for every input of the signature, of its datatype and shape.
+        Args:
+            body: The request's content; arrays of the result may be views of it.
+            signature: What the model takes.
+            json_size: Value of `Inference-Header-Content-Length` (V2's binary extension), None without it.
 
         Raises:
             InvalidRequestError: the body is not a request of this protocol, or not one for this model.
         """
         ...
 
-    def encode(self, outputs: Tensors, version: str) -> bytes:
-        """Write the response for the model's outputs, in the order of the signature."""
+    def encode(self, outputs: Tensors, request: InferRequest, served: ServedModel) -> Encoded:
+        """Write the response for the model's outputs, which come in the order of the signature.
+
+        Raises:
+            InvalidRequestError: this protocol cannot carry such outputs, or not those that were asked for.
+        """
         ...
 
 
-def json_field(body: bytes, field: str) -> object:
-    """The value of one required field of a JSON object.
+def json_object(body: Body, what: str) -> dict[str, Any]:
+    """A JSON object.
 
     JSON as in RFC 8259: NaN and Infinity are not numbers; nesting is limited to 1024 levels by the parser.
 
+    Args:
+        body: The text, UTF-8.
+        what: What it is to have, for messages.
+
     Raises:
-        InvalidRequestError: not JSON, not an object, or without that field.
+        InvalidRequestError: not JSON, or not an object.
     """
     try:
         document: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequestError(f"body: not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise InvalidRequestError(f'body: expected an object with "{field}", got {describe(document)}')
-    fields = cast("dict[str, object]", document)
+        raise InvalidRequestError(f"body: expected an object with {what}, got {describe(document)}")
+    return cast("dict[str, Any]", document)
+
+
+def json_field(body: Body, field: str) -> object:
+    """The value of one required field of a JSON object.
+
+    Raises:
+        InvalidRequestError: not JSON, not an object, or without that field.
+    """
+    fields = json_object(body, f'"{field}"')
     if field not in fields:
         raise InvalidRequestError(f'body: expected an object with "{field}", which is missing')
     return fields[field]

@@ -1,121 +1,75 @@
-"""Nested JSON lists to one array: at the speed of C where they are right, with an exact message where they are not."""
+"""Rows of JSON, as V1 and the plain protocol have them, to one array."""
 
+from base64 import b64decode
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any, cast
 
-import numpy as np
-
+from inference_app.errors import InvalidRequestError
 from inference_app.model import Datatype, Tensor, TensorSpec
-from inference_app.protocols.codec import InvalidRequestError, describe
-
-_INTEGERS = frozenset(
-    {
-        Datatype.UINT8,
-        Datatype.UINT16,
-        Datatype.UINT32,
-        Datatype.UINT64,
-        Datatype.INT8,
-        Datatype.INT16,
-        Datatype.INT32,
-        Datatype.INT64,
-    }
-)
-_FLOATS = frozenset({Datatype.FP16, Datatype.FP32, Datatype.FP64})
+from inference_app.protocols.codec import describe
+from inference_app.protocols.elements import noun, to_array, wrong_element
+from inference_app.protocols.nested import Place, count, flatten, indices, wrong_list
 
 
-def to_tensor(rows: object, spec: TensorSpec, field: str) -> Tensor:
+def to_tensor(rows: object, spec: TensorSpec, field: str, member: str = "", *, booleans: bool = True) -> Tensor:
     """Rows as one array.
+
+    A string of a BYTES input may also be written `{"b64": "..."}`, in Base64 (RFC 4648, section 4; TensorFlow Serving,
+    "RESTful API", "Encoding binary values").
 
     Args:
         rows: A parsed JSON value: a list of rows, each nested as deep as the tensor has dimensions after the first.
         spec: What the model takes.
         field: The rows' name in the request, for messages.
+        member: What leads from a row to its value where rows are objects, for messages: `.age`.
+        booleans: Whether there may be booleans among the values, see `elements.may_hold_booleans`.
 
     Returns:
-        An array of the tensor's datatype, shape `(rows, *spec.shape[1:])`.
+        A read-only array of the tensor's datatype, shape `(rows, *spec.shape[1:])`.
 
     Raises:
         InvalidRequestError: naming the first place that is wrong, what was expected there and what was found.
     """
-    if spec.datatype not in _INTEGERS | _FLOATS or not spec.shape:
-        raise InvalidRequestError(f"{field}: rows of numbers do not fit this model's input {spec}")
-    shape, values = _flatten(rows, spec, field)
-    if spec.datatype in _INTEGERS:
-        return _integers(values, shape, spec.datatype, field)
-    return _floats(values, shape, spec.datatype, field)
+    datatype, sizes = spec.datatype, spec.shape
+    if not sizes:
+        raise InvalidRequestError(f"{field}: rows do not fit this model's input {spec}, which has no dimensions")
+    if not isinstance(rows, list) or not rows:
+        raise InvalidRequestError(f"{field}: expected a list of at least one row, got {describe(cast('object', rows))}")
+    level = cast("list[Any]", rows)
+    if (exactly := sizes[0]) is not None and len(level) != exactly:
+        raise InvalidRequestError(f"{field}: this model takes exactly {count(exactly, 'row')}, got {len(level)}")
+    found = flatten(level, sizes[1:])
+    if found is None:
+        raise wrong_list(level, sizes[1:], noun(datatype), _places(field, member))
+    shape, values = found
+    if datatype is Datatype.BYTES:
+        values = _from_base64(values, shape, _places(field, member))
+    tensor = to_array(values, shape, datatype, booleans=booleans)
+    if tensor is None:
+        place = _places(field, member)
+        raise wrong_element(values, datatype, lambda index: place(indices(index, shape)))
+    return tensor
 
 
-def _flatten(rows: object, spec: TensorSpec, field: str) -> tuple[tuple[int, ...], list[Any]]:
-    """Unwrap one level of nesting after the other; every list on a level must be a list, and of the same size."""
-    level = cast("list[Any]", rows) if isinstance(rows, list) else []
-    if not level:
-        found = describe(cast("object", rows))
-        raise InvalidRequestError(f"{field}: expected a list of at least one row, got {found}")
-    if spec.shape[0] not in {None, len(level)}:
-        raise InvalidRequestError(f"{field}: this model takes exactly {_count(spec.shape[0], 'row')}, got {len(level)}")
-    shape: tuple[int, ...] = (len(level),)
-    for depth, wanted in enumerate(spec.shape[1:], start=1):
-        noun = "number" if depth == len(spec.shape) - 1 else "list"
-        size = wanted if wanted is not None else _size_of(level[0])
-        if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
-            _reject_list(level, shape, size, noun, field)
-        shape = (*shape, size)
-        level = list(chain.from_iterable(level))
-    return shape, level
+def _places(field: str, member: str) -> Place:
+    """To write indices as a client would: `instances[3].age[7]`."""
+    return lambda position: f"{field}[{position[0]}]{member}" + "".join(f"[{index}]" for index in position[1:])
 
 
-def _size_of(row: object) -> int:
-    # No model makes something of an empty row.
-    return max(1, len(cast("list[Any]", row))) if isinstance(row, list) else 1
+def _from_base64(values: list[Any], shape: Sequence[int], place: Place) -> list[Any]:
+    return [
+        _text(cast("dict[str, object]", value), place(indices(index, shape))) if type(value) is dict else value
+        for index, value in enumerate(values)
+    ]
 
 
-def _reject_list(level: Sequence[object], shape: tuple[int, ...], size: int, noun: str, field: str) -> None:
-    for index, row in enumerate(level):
-        where = _path(field, index, shape)
-        if not isinstance(row, list):
-            raise InvalidRequestError(f"{where}: expected a list of {_count(size, noun)}, got {describe(row)}")
-        if (got := len(cast("list[Any]", row))) != size:
-            raise InvalidRequestError(f"{where}: expected {_count(size, noun)}, got {got}")
-
-
-def _floats(values: list[Any], shape: tuple[int, ...], datatype: Datatype, field: str) -> Tensor:
-    _require(values, {int, float}, shape, "a number", field)
-    wide = np.fromiter(values, dtype=np.float64, count=len(values))
-    with np.errstate(over="ignore"):
-        narrow = wide.astype(datatype.dtype)
-    _require_fit(np.isfinite(narrow), values, shape, datatype, field)
-    return narrow.reshape(shape)
-
-
-def _integers(values: list[Any], shape: tuple[int, ...], datatype: Datatype, field: str) -> Tensor:
-    _require(values, {int}, shape, "an integer", field)
-    limits = np.iinfo(datatype.dtype)
-    if values and not (limits.min <= min(values) and max(values) <= limits.max):
-        fits = np.fromiter((limits.min <= value <= limits.max for value in values), dtype=np.bool_, count=len(values))
-        _require_fit(fits, values, shape, datatype, field)
-    return np.fromiter(values, dtype=datatype.dtype, count=len(values)).reshape(shape)
-
-
-def _require(values: list[Any], types: set[type], shape: tuple[int, ...], expected: str, field: str) -> None:
-    # By exact type: to Python a JSON true is an int too.
-    if set(map(type, values)) <= types:
-        return
-    index = next(index for index, value in enumerate(values) if type(value) not in types)
-    raise InvalidRequestError(f"{_path(field, index, shape)}: expected {expected}, got {describe(values[index])}")
-
-
-def _require_fit(fits: Tensor, values: list[Any], shape: tuple[int, ...], datatype: Datatype, field: str) -> None:
-    if fits.all():
-        return
-    index = int(np.argmin(fits))
-    raise InvalidRequestError(f"{_path(field, index, shape)}: {describe(values[index])} does not fit {datatype}")
-
-
-def _path(field: str, index: int, shape: tuple[int, ...]) -> str:
-    """The place of a flat index, as the client would write it: `instances[3][7]`."""
-    return field + "".join(f"[{position}]" for position in np.unravel_index(index, shape))
-
-
-def _count(number: int | None, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _text(value: dict[str, object], where: str) -> str:
+    content = value.get("b64")
+    if len(value) != 1 or not isinstance(content, str):
+        raise InvalidRequestError(f'{where}: expected a string or {{"b64": "..."}}, got {describe(value)}')
+    try:
+        return b64decode(content, validate=True).decode()
+    except UnicodeDecodeError:
+        raise InvalidRequestError(f"{where}.b64: not UTF-8, and models take only text") from None
+    except ValueError:
+        raise InvalidRequestError(f"{where}.b64: not Base64") from None

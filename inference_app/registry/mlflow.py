@@ -1,28 +1,29 @@
-"""MLflow's REST API, as much of it as a server needs: resolve an alias, stream an artifact.
+"""MLflow's REST API, as much of it as a server needs: resolve an alias, list and stream artifacts.
 
 Source: MLflow REST API 2.0 (`registered-models/alias`, `model-versions/get-download-uri`) and the artifact proxy of a
 tracking server started with `--serve-artifacts` (`mlflow-artifacts/artifacts`).
 """
 
-import hashlib
-import re
-import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import BinaryIO, Self, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
-from inference_app.registry.target import BrokenModelError, NoSuchAliasError, RegistryUnavailableError, Target
+from inference_app.registry.cache import Incoming
+from inference_app.registry.layout import MODEL_FILE, SHA256, SIDE_FILE_BYTES, beside, variant_file
+from inference_app.registry.source import IsCancelled
+from inference_app.registry.target import (
+    BrokenModelError,
+    NoSuchModelError,
+    SourceUnavailableError,
+    Target,
+    Wanted,
+)
+from inference_app.registry.transfer import DOWNLOAD_TIMEOUT, brief, chunks
 
-_MODEL_FILE = "model.onnx"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _TIMEOUT = httpx.Timeout(10, connect=3)  # seconds for each step
-# The proxy fetches the whole file from its store before it sends the first byte.
-_DOWNLOAD_TIMEOUT = httpx.Timeout(10, connect=3, read=300)
-_DOWNLOAD_SECONDS = 900
 
 
 class _Tag(BaseModel):
@@ -44,96 +45,112 @@ class _LocationAnswer(BaseModel):
     artifact_uri: str
 
 
+class _Artifact(BaseModel):
+    path: str
+    file_size: int = 0
+
+
+class _ListAnswer(BaseModel):
+    files: list[_Artifact] = []
+
+
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
-class MlflowRegistry:
-    """A client for one tracking server. Used by one thread at a time; close it, or use it as a context manager.
+class MlflowRemote:
+    """What an alias of a registered model points at.
 
     Args:
+        name: The name it is served under.
         url: The tracking server.
+        registered: The registered model's name.
+        alias: The alias.
+        variant: The variant to serve where the version has a tag `sha256.<variant>`; empty for none.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, name: str, *, url: str, registered: str, alias: str, variant: str = "") -> None:
+        self._name = name
+        self._registered = registered
+        self._alias = alias
+        self._variant = variant
         # The SHA-256 is of the file's own bytes: no compression on the way.
         headers = {"user-agent": "inference-platform", "accept-encoding": "identity"}
         self._http = httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT, headers=headers)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let go of connections."""
         self._http.close()
 
-    def resolve(self, name: str, alias: str) -> Target:
-        """The model version that an alias points at now.
-
-        Raises:
-            NoSuchAliasError: MLflow knows no such model or alias.
-            RegistryUnavailableError: MLflow cannot be asked, or its answer makes no sense.
-        """
-        answer = self._get("registered-models/alias", _AliasAnswer, name=name, alias=alias).model_version
-        tags = {tag.key: tag.value for tag in answer.tags}
-        sha256 = tags.get("sha256", "").lower()
-        return Target(name, answer.version, answer.source, sha256 if _SHA256.fullmatch(sha256) else None)
-
-    def download(self, target: Target, into: BinaryIO, is_cancelled: Callable[[], bool]) -> str:
-        """Stream a version's `model.onnx` through the artifact proxy.
-
-        Args:
-            target: Which version.
-            into: Where the bytes go.
-            is_cancelled: Asked between chunks; true ends the download.
-
-        Returns:
-            The SHA-256 of what was written, in hexadecimal.
-
-        Raises:
-            BrokenModelError: the version has no such file, or lies where the proxy does not reach.
-            RegistryUnavailableError: the transfer failed, took too long or was cancelled.
-        """
-        digest = hashlib.sha256()
-        deadline = time.monotonic() + _DOWNLOAD_SECONDS
+    def resolve(self) -> Wanted:
+        """The model version that the alias points at now; see `Source.resolve`."""
         try:
-            with self._http.stream("GET", self._artifact_path(target), timeout=_DOWNLOAD_TIMEOUT) as response:
-                if response.status_code == 404:
-                    raise BrokenModelError(f"MLflow has no {_MODEL_FILE} at {target.source}")
-                response.raise_for_status()
-                for chunk in response.iter_raw():
-                    if is_cancelled():
-                        raise RegistryUnavailableError("the download was cancelled")
-                    if time.monotonic() > deadline:
-                        raise RegistryUnavailableError(f"the download took longer than {_DOWNLOAD_SECONDS} s")
-                    digest.update(chunk)
-                    into.write(chunk)
-        except httpx.HTTPError as error:
-            raise RegistryUnavailableError(f"downloading {_MODEL_FILE} failed: {_brief(error)}") from error
-        return digest.hexdigest()
+            query = {"name": self._registered, "alias": self._alias}
+            answer = self._get("/api/2.0/mlflow/registered-models/alias", _AliasAnswer, **query).model_version
+        except NoSuchModelError as error:
+            raise NoSuchModelError(f"no alias {self._alias!r} of model {self._registered!r}: {error}") from error
+        tags = {tag.key: tag.value for tag in answer.tags}
+        variant = self._variant if f"sha256.{self._variant}" in tags else ""
+        sha256 = tags.get(_tag(variant), "").lower()
+        return Wanted(
+            Target(
+                self._name,
+                answer.version,
+                answer.source,
+                sha256 if SHA256.fullmatch(sha256) else None,
+                file=variant_file(variant),
+            )
+        )
 
-    def _artifact_path(self, target: Target) -> str:
-        location = self._get(
-            "model-versions/get-download-uri", _LocationAnswer, name=target.name, version=target.version
-        ).artifact_uri
+    def download(self, target: Target, into: Incoming, is_cancelled: IsCancelled) -> None:
+        """Stream a version's files through the artifact proxy; see `Remote.download`."""
+        tag = _tag("" if target.file == MODEL_FILE else self._variant)
+        if target.sha256 is None:
+            raise BrokenModelError(f"it has no tag {tag!r} of 64 hexadecimal digits, so its content cannot be verified")
+        folder = self._folder(target)
+        sizes = {file.path: file.file_size for file in self._get(_ARTIFACTS, _ListAnswer, path=folder).files}
+        if target.file not in sizes:
+            raise BrokenModelError(f"MLflow has no {target.file} at {target.source}")
+        for name in beside(target.file):
+            if sizes.get(name, SIDE_FILE_BYTES + 1) <= SIDE_FILE_BYTES:
+                self._stream(folder, name, into, is_cancelled)
+            elif name in sizes:
+                raise BrokenModelError(f"its {name} is larger than {SIDE_FILE_BYTES} bytes")
+        sha256 = self._stream(folder, target.file, into, is_cancelled)
+        if sha256 != target.sha256:
+            raise BrokenModelError(f"its {target.file} has SHA-256 {sha256}, its tag {tag!r} promises {target.sha256}")
+
+    def _stream(self, folder: str, name: str, into: Incoming, is_cancelled: IsCancelled) -> str:
+        path = f"{_ARTIFACTS}/{quote(folder)}/{name}"
+        try:
+            with self._http.stream("GET", path, timeout=DOWNLOAD_TIMEOUT) as response:
+                if response.status_code == 404:
+                    raise BrokenModelError(f"MLflow has no {name} at {folder}")
+                response.raise_for_status()
+                return into.receive(name, chunks(response, is_cancelled))
+        except httpx.HTTPError as error:
+            raise SourceUnavailableError(f"downloading {name} failed: {brief(error)}") from error
+
+    def _folder(self, target: Target) -> str:
+        query = {"name": self._registered, "version": target.version}
+        location = self._get("/api/2.0/mlflow/model-versions/get-download-uri", _LocationAnswer, **query).artifact_uri
         parts = urlsplit(location)
         if parts.scheme != "mlflow-artifacts":
             raise BrokenModelError(
                 f"its artifacts are at {location}, outside of MLflow's proxy; run MLflow with --serve-artifacts"
             )
-        return f"/api/2.0/mlflow-artifacts/artifacts/{quote(parts.path.strip('/'))}/{_MODEL_FILE}"
+        return parts.path.strip("/")
 
     def _get(self, endpoint: str, answer: type[_Answer], **query: str) -> _Answer:
         try:
-            response = self._http.get(f"/api/2.0/mlflow/{endpoint}", params=query)
+            response = self._http.get(endpoint, params=query)
             # An unknown model is 404; an unknown alias of a known model is 400 with this error code.
             if response.status_code in {400, 404}:
-                raise NoSuchAliasError(f"MLflow answers {response.status_code}: {response.text[:200]}")
+                raise NoSuchModelError(f"MLflow answers {response.status_code}: {response.text[:200]}")
             response.raise_for_status()
             return answer.model_validate_json(response.content)
         except (httpx.HTTPError, ValidationError) as error:
-            raise RegistryUnavailableError(f"MLflow at {self._http.base_url!r}: {_brief(error)}") from error
+            raise SourceUnavailableError(f"MLflow at {self._http.base_url!r}: {brief(error)}") from error
 
 
-def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".split("\n", 1)[0]
+def _tag(variant: str) -> str:
+    return f"sha256.{variant}" if variant else "sha256"

@@ -21,7 +21,10 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inferenc
     with MlflowStandIn() as stand_in:
         stand_in.publish("1", models.scaling(2))
         with InferenceServer(
-            tmp_path_factory.mktemp("server"), stand_in.url, INFERENCE_MAX_BODY_BYTES="65536"
+            tmp_path_factory.mktemp("server"),
+            stand_in.url,
+            INFERENCE_MAX_BODY_BYTES="65536",
+            INFERENCE_ACCESS_LOG_PER_SECOND="100000",
         ) as server:
             server.await_version("1")
             yield server

@@ -6,19 +6,21 @@ from pathlib import Path
 import pytest
 
 _SERVER = Path(__file__).parents[2] / "inference_app"
-_SHARED = {"model"}
+_SHARED = {"model", "errors"}
 
 # What each part of the server may import of the server; a module that is not here may import anything.
 _MAY_IMPORT = {
     "cpus": set[str](),
     "logs": set[str](),
+    "errors": set[str](),
     "metrics": set[str](),
-    "model": set[str](),
+    "model": {"errors"},
     "settings": {"cpus"},
     "engine": {"engine", *_SHARED},
     "protocols": {"protocols", *_SHARED},
-    "registry": {"registry", *_SHARED},
-    "http": {"http", "protocols", "logs", "metrics", *_SHARED},
+    "registry": {"registry", "settings", *_SHARED},
+    "rpc": {"rpc", "protocols", "logs", *_SHARED},
+    "http": {"http", "protocols", "logs", *_SHARED},
 }
 
 

@@ -32,6 +32,8 @@ def test_defaults() -> None:
         ("MAX_BODY_BYTES", "8MiB"),
         ("PORT", "65536"),
         ("INTRA_OP_THREADS", "many"),
+        ("EXECUTION_PROVIDERS", '["gpu"]'),
+        ("MODELS", "nope"),
     ],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -39,14 +41,49 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, 
     with pytest.raises(SettingsError) as raised:
         load_settings()
     message = str(raised.value)
-    assert message.startswith(f"INFERENCE_{variable} got {value!r}; it takes ")
+    assert message.startswith(f"INFERENCE_{variable} got ")
+    assert value.strip('["]') in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ('[{"name": "a/b", "source": "file:///models"}]', "got 'a/b' at 0.name "),
+        ('[{"name": "a", "source": "/models"}]', "got '/models' at 0.source "),
+        ('[{"name": "a", "source": "file:///m", "max_batch": 2}]', "got '2' at 0.max_batch "),
+        (
+            '[{"name": "a", "source": "file:///m"}, {"name": "a", "source": "file:///n"}]',
+            "is wrong: a name is there twice",
+        ),
+    ],
+)
+def test_a_wrong_model_is_named(monkeypatch: pytest.MonkeyPatch, models: str, said: str) -> None:
+    monkeypatch.delenv("INFERENCE_MODEL_NAME")
+    monkeypatch.setenv("INFERENCE_MODELS", models)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert str(raised.value).startswith(f"INFERENCE_MODELS {said}")
+
+
+def test_models_of_mlflow_need_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INFERENCE_MLFLOW_URL")
+    with pytest.raises(SettingsError, match=r"INFERENCE_MLFLOW_URL is wrong: a source models:/\.\.\. needs it"):
+        load_settings()
+
+
+def test_the_short_form_follows_an_alias() -> None:
+    [model] = load_settings().served_models
+    assert model.source == "models:/demo@production"
 
 
 @pytest.mark.parametrize(
     ("environment", "line"),
     [
-        ({"INFERENCE_MLFLOW_URL": "http://mlflow"}, "INFERENCE_MODEL_NAME is not set; it takes "),
+        (
+            {"INFERENCE_MLFLOW_URL": "http://mlflow"},
+            "INFERENCE_MODEL_NAME is wrong: set either this or INFERENCE_MODELS; it takes ",
+        ),
         (
             {
                 "INFERENCE_MLFLOW_URL": "http://mlflow",

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from inference_app.model import Model, ModelSlot, ServedModel
+from inference_app.model import Model, Models, ServedModel
 from tests.app.support import models
 from tests.app.support.mlflow_stand_in import MlflowStandIn
 from tests.app.support.processes import eventually
@@ -33,13 +33,15 @@ def test_a_request_in_flight_is_finished(tmp_path: Path, mlflow: MlflowStandIn) 
 
 
 def test_draining_is_not_ready() -> None:
-    slot = ModelSlot()
+    served = Models(["demo"])
+    slot = served.slot("demo")
+    assert slot is not None
     slot.explain("still loading")
-    assert slot.not_ready_because == "still loading"
+    assert served.not_ready_because == "demo: still loading"
     slot.switch(ServedModel("demo", "1", cast("Model", None)))
-    assert slot.not_ready_because is None
-    slot.drain()
-    assert slot.not_ready_because == "draining: the server is shutting down"
+    assert served.not_ready_because is None
+    served.drain()
+    assert served.not_ready_because == "draining: the server is shutting down"
 
 
 def test_stops_in_the_middle_of_a_download(tmp_path: Path, mlflow: MlflowStandIn) -> None:

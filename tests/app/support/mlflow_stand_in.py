@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -9,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.app.support.models import sha256
 
-ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 
 
 @dataclass
@@ -20,11 +21,19 @@ class Version:
         content: Its `model.onnx`.
         sha256: The tag that promises its SHA-256; None for no tag.
         location: What MLflow says its artifacts' URI is; None for the proxy.
+        beside: Its other artifacts, by name.
+        tags: Its other tags.
     """
 
     content: bytes
     sha256: str | None
     location: str | None = None
+    beside: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def artifacts(self) -> dict[str, bytes]:
+        return {"model.onnx": self.content, **self.beside}
 
 
 @dataclass
@@ -33,12 +42,14 @@ class Faults:
 
     Attributes:
         api_status: The API answers with this status instead.
+        api_delay: Seconds that the API takes for every answer.
         artifact_status: Artifacts do.
         truncate_to: Artifacts end after so many bytes, though more were announced.
         flowing: While cleared, artifacts stop halfway.
     """
 
     api_status: int | None = None
+    api_delay: float = 0
     artifact_status: int | None = None
     truncate_to: int | None = None
     flowing: threading.Event = field(default_factory=threading.Event)
@@ -76,17 +87,47 @@ class MlflowStandIn:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def publish(self, version: str, content: bytes, promised: str | None = None) -> None:
-        """Add a version, with a true SHA-256 tag unless another is given, and point the alias at it."""
-        self.versions[version] = Version(content, promised or sha256(content))
+    def publish(self, version: str, content: bytes, promised: str | None = None, **beside: bytes) -> None:
+        """Add a version, with a true SHA-256 tag unless another is given, and point the alias at it.
+
+        Args:
+            version: Its number.
+            content: Its `model.onnx`.
+            promised: Another SHA-256.
+            beside: Its other artifacts by name, with "_" for ".".
+        """
+        files = {name.replace("_", "."): each for name, each in beside.items()}
+        self.versions[version] = Version(content, promised or sha256(content), beside=files)
         self.alias = version
 
     def describe(self) -> dict[str, object] | None:
         if self.alias is None:
             return None
         version = self.versions[self.alias]
-        tags = [] if version.sha256 is None else [{"key": "sha256", "value": version.sha256}]
+        tags = [{"key": key, "value": value} for key, value in version.tags.items()]
+        tags += [] if version.sha256 is None else [{"key": "sha256", "value": version.sha256}]
         return {"name": "demo", "version": self.alias, "source": f"models:/m-{self.alias}", "tags": tags}
+
+    def version_at(self, path: str) -> Version:
+        """The version whose artifacts are at or around a path."""
+        return self.versions[path.split("/")[2].removeprefix("m-")]
+
+    def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, object]:
+        """Status and document of whatever is no artifact."""
+        time.sleep(self.faults.api_delay)
+        if self.faults.api_status is not None:
+            return self.faults.api_status, {"error_code": "INTERNAL_ERROR"}
+        if path.endswith("/registered-models/alias"):
+            self.resolves += 1
+            found = self.describe()
+            return (200, {"model_version": found}) if found else (400, {"message": "alias not found"})
+        if path == ARTIFACTS:
+            artifacts = self.version_at(query["path"][0]).artifacts
+            files = [{"path": name, "is_dir": False, "file_size": len(each)} for name, each in artifacts.items()]
+            return 200, {"files": files}
+        version = query["version"][0]
+        location = self.versions[version].location or f"mlflow-artifacts:/1/models/m-{version}/artifacts"
+        return 200, {"artifact_uri": location}
 
 
 def _handler(stand_in: MlflowStandIn) -> type[BaseHTTPRequestHandler]:
@@ -95,18 +136,10 @@ def _handler(stand_in: MlflowStandIn) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            if parts.path.startswith(ARTIFACTS):
-                self._artifact(parts.path.removeprefix(ARTIFACTS))
-            elif stand_in.faults.api_status is not None:
-                self._json(stand_in.faults.api_status, {"error_code": "INTERNAL_ERROR"})
-            elif parts.path.endswith("/registered-models/alias"):
-                stand_in.resolves += 1
-                found = stand_in.describe()
-                self._json(200 if found else 400, {"model_version": found} if found else {"message": "alias not found"})
-            else:
-                version = parse_qs(parts.query)["version"][0]
-                location = stand_in.versions[version].location or f"mlflow-artifacts:/1/models/m-{version}/artifacts"
-                self._json(200, {"artifact_uri": location})
+            if parts.path.startswith(f"{ARTIFACTS}/"):
+                self._artifact(parts.path.removeprefix(f"{ARTIFACTS}/"))
+                return
+            self._json(*stand_in.answer(parts.path, parse_qs(parts.query)))
 
         def _artifact(self, path: str) -> None:
             stand_in.downloads += 1
@@ -114,7 +147,7 @@ def _handler(stand_in: MlflowStandIn) -> type[BaseHTTPRequestHandler]:
             if faults.artifact_status is not None:
                 self._json(faults.artifact_status, {"error_code": "INTERNAL_ERROR"})
                 return
-            content = stand_in.versions[path.split("/")[2].removeprefix("m-")].content
+            content = stand_in.version_at(path).artifacts[path.rpartition("/")[2]]
             self.send_response(200)
             self.send_header("content-length", str(len(content)))
             self.end_headers()

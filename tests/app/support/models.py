@@ -1,11 +1,17 @@
 """Small ONNX models, made on the spot."""
 
+# scikit-learn and its converter ship no type information.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import hashlib
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import to_onnx
+from sklearn.linear_model import LogisticRegression
 
 
 def scaling(factor: float, features: int = 3) -> bytes:
@@ -49,6 +55,36 @@ def failing_above_one_row() -> bytes:
         outputs=[helper.make_tensor_value_info("output", TensorProto.FLOAT, None)],
         constants=[numpy_helper.from_array(np.array([1, 3], dtype=np.int64), "shape")],
     )
+
+
+def sum_over_rows() -> bytes:
+    """Adds the batch's mean to every row: what a row gives depends on who it shares a run with."""
+    return _model(
+        [
+            helper.make_node("ReduceMean", ["input"], ["mean"], axes=[0], keepdims=1),
+            helper.make_node("Add", ["input", "mean"], ["output"]),
+        ],
+        inputs=[helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, 3])],
+        outputs=[helper.make_tensor_value_info("output", TensorProto.FLOAT, [None, 3])],
+    )
+
+
+def lookup() -> bytes:
+    """`input` INT64[any, 1], an index into three rows; another index fails when it runs."""
+    return _model(
+        [helper.make_node("Gather", ["table", "input"], ["output"])],
+        inputs=[helper.make_tensor_value_info("input", TensorProto.INT64, [None, 1])],
+        outputs=[helper.make_tensor_value_info("output", TensorProto.FLOAT, [None, 1, 2])],
+        constants=[numpy_helper.from_array(np.arange(6, dtype=np.float32).reshape(3, 2), "table")],
+    )
+
+
+def classifier(*, zipmap: bool) -> bytes:
+    """A logistic regression of two numbers, with its probabilities as maps or as a tensor."""
+    features = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float32)
+    model = LogisticRegression().fit(features, [0, 0, 1, 1])
+    exported = to_onnx(model, features[:1], options={"zipmap": zipmap}, target_opset=17)
+    return cast("onnx.ModelProto", exported).SerializeToString()
 
 
 def _model(

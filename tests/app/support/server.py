@@ -29,6 +29,7 @@ class InferenceServer:
             "INFERENCE_POLL_SECONDS": "0.05",
             "INFERENCE_HOST": "127.0.0.1",
             "INFERENCE_PORT": str(port),
+            "INFERENCE_GRPC_PORT": str(free_port()),
             **settings,
         }
         self.cache = folder / "cache" / name

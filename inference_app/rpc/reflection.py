@@ -1,0 +1,71 @@
+"""The reflection service, by which tools such as grpcurl find what can be called.
+
+Source: gRPC, "GRPC Server Reflection Protocol"; the messages of v1 are those of v1alpha under another name.
+"""
+
+from collections.abc import Sequence
+
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
+from grpc_reflection.v1alpha import reflection_pb2 as pb
+
+from inference_app.errors import InvalidRequestError
+from inference_app.rpc.call import Call, Method
+from inference_app.rpc.status import Status
+
+_SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+
+
+class Reflection:
+    """Tells of services.
+
+    Args:
+        services: Their full names.
+        files: Descriptors of the files that they and their messages are in, serialized; none depends on another.
+    """
+
+    def __init__(self, services: Sequence[str], files: Sequence[bytes]) -> None:
+        self._services = services
+        self._pool = DescriptorPool()
+        for file in files:
+            self._pool.AddSerializedFile(file)
+
+    def methods(self) -> dict[bytes, Method]:
+        """The method, by its path in either version."""
+        return {
+            f"/{service}/ServerReflectionInfo".encode(): Method(self._handle, streams=True) for service in _SERVICES
+        }
+
+    def _handle(self, call: Call, message: bytes) -> None:
+        try:
+            request = pb.ServerReflectionRequest.FromString(message)
+        except DecodeError:
+            raise InvalidRequestError("message: not a ServerReflectionRequest") from None
+        response = self._answer(request)
+        response.valid_host = request.host
+        response.original_request.CopyFrom(request)
+        call.send(response.SerializeToString())
+
+    def _answer(self, request: pb.ServerReflectionRequest) -> pb.ServerReflectionResponse:
+        match request.WhichOneof("message_request"):
+            case "list_services":
+                services = [pb.ServiceResponse(name=name) for name in (*self._services, *_SERVICES)]
+                return pb.ServerReflectionResponse(list_services_response=pb.ListServiceResponse(service=services))
+            case "file_containing_symbol":
+                return self._file(request.file_containing_symbol, by_name=False)
+            case "file_by_filename":
+                return self._file(request.file_by_filename, by_name=True)
+            case _:
+                return _error(Status.UNIMPLEMENTED, "there are no extensions here")
+
+    def _file(self, name: str, *, by_name: bool) -> pb.ServerReflectionResponse:
+        try:
+            file = self._pool.FindFileByName(name) if by_name else self._pool.FindFileContainingSymbol(name)
+        except KeyError:
+            return _error(Status.NOT_FOUND, f"nothing is known of {name[:128]!r}")
+        found = pb.FileDescriptorResponse(file_descriptor_proto=[file.serialized_pb])
+        return pb.ServerReflectionResponse(file_descriptor_response=found)
+
+
+def _error(status: Status, message: str) -> pb.ServerReflectionResponse:
+    return pb.ServerReflectionResponse(error_response=pb.ErrorResponse(error_code=status, error_message=message))
