@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator  # pyright: ignore[reportMissingTypeStubs
 
 from model_publisher.errors import PublishError
 from model_publisher.export import export
+from model_publisher.golden import golden_cases
 from model_publisher.parity import check_parity, run_onnx
 from model_publisher.published import PublishedVersion, find_published
 from model_publisher.tracking import Candidate, register
@@ -53,6 +54,7 @@ def publish(  # noqa: PLR0913 - two things to publish, the rest by name
         sha256=hashlib.sha256(content).hexdigest(),
         example_inputs=rows[:2],
         example_outputs={key: array[:2] for key, array in outputs.items()},
+        golden=golden_cases(exported.graph.input[0].name, rows, outputs),
         params=params or {},
         metrics=measured,
     )

@@ -18,6 +18,7 @@ import onnx
 from numpy.typing import NDArray
 
 from model_publisher.errors import PublishError
+from model_publisher.golden import GOLDEN_FILE
 
 # Read when MLflow is imported or used: no reports to its makers, no hunt for a git executable, nothing printed, and a
 # server that is gone is given up in seconds rather than minutes.
@@ -57,6 +58,7 @@ class Candidate:
         sha256: SHA-256 of its serialised form.
         example_inputs: A few rows, shape (rows, features).
         example_outputs: What the model gives for them, by output name.
+        golden: Its golden cases; None for none.
         params: How it was trained.
         metrics: What was measured of it.
     """
@@ -67,6 +69,7 @@ class Candidate:
     sha256: str
     example_inputs: NDArray[np.float32]
     example_outputs: Mapping[str, NDArray[Any]]
+    golden: bytes | None
     params: Mapping[str, str]
     metrics: Mapping[str, float]
 
@@ -133,6 +136,8 @@ def _upload(client: MlflowClient, candidate: Candidate, experiment_id: str, run_
             onnx_execution_providers=["CPUExecutionProvider"],
             save_as_external_data=False,  # one file, one SHA-256
         )
+        if candidate.golden is not None:
+            (path / GOLDEN_FILE).write_bytes(candidate.golden)
         client.log_model_artifacts(logged.model_id, str(path))
     client.finalize_logged_model(logged.model_id, "READY")
     return logged
