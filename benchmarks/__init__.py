@@ -1,1 +1,1 @@
-"""Measurements of the project's figures. `make bench` runs them."""
+"""Measurements of the project's figures, and of the server beside its peers. `make bench` runs them."""

@@ -1,4 +1,4 @@
-"""`make bench`: measure the local stack's figures on this machine, print them beside their limits."""
+"""Measure the local stack's figures on this machine, print them beside their limits."""
 
 import os
 import platform as machine
@@ -84,7 +84,3 @@ def _image_size(bench: Platform) -> float:
     """What the image adds lies in /opt."""
     (pod,) = bench.get("pods", "--selector", "app.kubernetes.io/component=predictor")
     return float(bench.kubectl("exec", pod["metadata"]["name"], "--", "du", "-sm", "/opt").split()[0])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,29 @@
+"""`make bench`: the server beside its peers (`serving`), then the platform's own figures (`platform`)."""
+
+import sys
+
+from benchmarks import platform_figures
+from benchmarks.serving import command
+from tools.console import fail
+from tools.errors import ToolError
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 1 if a target is missed or a figure is over its limit."""
+    which, *options = arguments or ["all"]
+    if which == "serving":
+        return command.main(options)
+    if which == "platform" and not options:
+        return platform_figures.main()
+    if which == "all":
+        return command.main([]) | platform_figures.main()
+    sys.stderr.write("usage: python -m benchmarks [serving [OPTIONS] | platform]\n")
+    return 2
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except ToolError as error:
+        fail(error)
+        sys.exit(1)
