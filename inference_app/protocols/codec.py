@@ -8,7 +8,7 @@ import orjson
 from inference_app.errors import InvalidRequestError
 from inference_app.model import InferRequest, ServedModel, Signature, Tensors, TensorSpec
 
-Body = bytes | bytearray | memoryview
+Body = bytes | bytearray
 
 
 @dataclass(slots=True)  # not frozen, which would double what it costs to make one

@@ -7,6 +7,8 @@ Extension".
 from collections.abc import Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from inference_app.errors import InvalidRequestError
 from inference_app.model import (
     Datatype,
@@ -18,7 +20,7 @@ from inference_app.model import (
     Tensors,
     TensorSpec,
 )
-from inference_app.protocols import tensors
+from inference_app.protocols import large_json, tensors
 from inference_app.protocols.codec import Body, Encoded, describe, json_object
 from inference_app.protocols.elements import may_hold_booleans, noun, to_array, wrong_element
 from inference_app.protocols.nested import count, flatten, indices, wrong_list
@@ -39,7 +41,9 @@ class V2Codec:
     def decode(self, body: Body, signature: Signature, json_size: int | None) -> InferRequest:
         """Read the inputs; see `Codec.decode`."""
         text, raw_start = _split(body, json_size)
-        document = json_object(text, '"inputs"')
+        document = large_json.read(text) if len(text) >= large_json.WORTHWHILE else None
+        if document is None:
+            document = json_object(text, '"inputs"')
         inputs = _inputs(document.get("inputs"), body, raw_start, signature, booleans=may_hold_booleans(text))
         request = InferRequest(inputs)
         if len(document) > 1:
@@ -154,6 +158,11 @@ def _from_json(
     tensor: dict[str, Any], spec: TensorSpec, shape: Sequence[int], elements: int, *, booleans: bool
 ) -> Tensor:
     data = tensor.get("data")
+    if isinstance(data, np.ndarray):
+        array = cast("Tensor", data)
+        if array.size != elements:
+            raise tensors.wrong_count(spec, shape, elements, array.size)
+        return array.reshape(shape)
     if not isinstance(data, list):
         raise InvalidRequestError(f"input {spec.name!r}: data: expected a list, got {describe(data)}")
     values = cast("list[Any]", data)
