@@ -20,8 +20,11 @@ from model_publisher.export import export
 _OPSET = 17
 _IR = 9
 _MLP_LAYERS = (64, 1536, 1536, 1536, 10)
-# Of each stage: channels and residual blocks. ResNet-18 with one block less at the end: 28 MB of weights.
-_CONV_STAGES = ((64, 2), (128, 2), (256, 2), (512, 1))
+# RegNetX-800MF, 29 MB of weights: channels and blocks of each stage, and channels of each group.
+# Source: Radosavovic et al., "Designing Network Design Spaces", 2020.
+_CONV_STAGES = ((64, 1), (128, 3), (288, 7), (672, 5))
+_CONV_STEM = 32
+_CONV_GROUP = 16
 _CONV_CLASSES = 1000
 _CONV_INPUT = (1, 3, 224, 224)
 
@@ -83,13 +86,11 @@ def _mlp() -> tuple[onnx.ModelProto, NDArray[np.float32]]:
 
 def _conv() -> tuple[onnx.ModelProto, NDArray[np.float32]]:
     graph = _Graph(seed=1)
-    value = graph.add("Relu", [graph.convolution("input", 3, 64, kernel=7, stride=2)])
-    value = graph.add("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
-    before = 64
+    value = graph.add("Relu", [graph.convolution("input", 3, _CONV_STEM, kernel=3, stride=2)])
+    before = _CONV_STEM
     for channels, blocks in _CONV_STAGES:
         for block in range(blocks):
-            stride = 2 if block == 0 and channels != before else 1
-            value = graph.residual(value, before, channels, stride)
+            value = graph.bottleneck(value, before, channels, stride=2 if block == 0 else 1, group=_CONV_GROUP)
             before = channels
     value = graph.add("Flatten", [graph.add("GlobalAveragePool", [value])])
     weights = [graph.weight((before, _CONV_CLASSES), fan_in=before), graph.weight((_CONV_CLASSES,), fan_in=before)]
@@ -119,17 +120,22 @@ class _Graph:
         self._nodes.append(helper.make_node(operator, inputs, [name], **attributes))
         return name
 
-    def convolution(self, value: str, before: int, after: int, *, kernel: int, stride: int) -> str:
-        """With bias, as it is once batch normalisation is folded in."""
-        fan_in = before * kernel * kernel
-        weights = [self.weight((after, before, kernel, kernel), fan_in), self.weight((after,), fan_in)]
+    def convolution(self, value: str, before: int, after: int, *, kernel: int, stride: int, group: int = 0) -> str:  # noqa: PLR0913 - a convolution has these
+        """With bias, as it is once batch normalisation is folded in; groups of so many channels, 0 for one of all."""
+        reach = group or before
+        fan_in = reach * kernel * kernel
+        weights = [self.weight((after, reach, kernel, kernel), fan_in), self.weight((after,), fan_in)]
         pads = [kernel // 2] * 4
-        return self.add("Conv", [value, *weights], kernel_shape=[kernel, kernel], strides=[stride, stride], pads=pads)
+        groups = before // reach
+        return self.add(
+            "Conv", [value, *weights], kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=pads, group=groups
+        )
 
-    def residual(self, value: str, before: int, after: int, stride: int) -> str:
-        """ResNet's basic block."""
-        inner = self.add("Relu", [self.convolution(value, before, after, kernel=3, stride=stride)])
-        inner = self.convolution(inner, after, after, kernel=3, stride=1)
+    def bottleneck(self, value: str, before: int, after: int, *, stride: int, group: int) -> str:
+        """A residual block of RegNetX: 1 x 1, 3 x 3 in groups, 1 x 1."""
+        inner = self.add("Relu", [self.convolution(value, before, after, kernel=1, stride=1)])
+        inner = self.add("Relu", [self.convolution(inner, after, after, kernel=3, stride=stride, group=group)])
+        inner = self.convolution(inner, after, after, kernel=1, stride=1)
         if before != after:
             value = self.convolution(value, before, after, kernel=1, stride=stride)
         return self.add("Relu", [self.add("Add", [inner, value])])

@@ -1,4 +1,6 @@
 """The engine on real models: measured cost, outputs of every kind, memory, repeated requests."""
+# onnxruntime ships no type information.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import asyncio
 from collections.abc import Callable
@@ -6,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from inference_app.engine import Engine, ServingSettings, SessionSettings
+from inference_app.engine.bound_run import BoundRun
 from inference_app.engine.cost import measure
 from inference_app.engine.memory import MemoryBudget, Resident
 from inference_app.engine.onnx_model import OnnxModel
@@ -93,6 +97,21 @@ def test_class_probabilities_come_as_a_labelled_tensor(load: Load) -> None:
     outputs = predictor.run({predictor.signature.inputs[0].name: np.zeros((4, 2), dtype=np.float32)})
     assert outputs[probabilities.name].shape == (4, 2)
     assert outputs[label.name].dtype == np.int64
+
+
+@pytest.mark.parametrize("content", [models.scaling(2), models.integers()])
+def test_bound_runs_give_what_others_give(content: bytes, file: Callable[[bytes], Path]) -> None:
+    session = onnxruntime.InferenceSession(str(file(content)), providers=["CPUExecutionProvider"])
+    [taken], [given] = session.get_inputs(), session.get_outputs()
+    numbers = np.arange(6).reshape(-1, taken.shape[1])
+    rows = {taken.name: numbers.astype(np.float32 if taken.type == "tensor(float)" else np.int32)}
+    [bound], [plain] = BoundRun(session, "cpu")([given.name], rows), session.run([given.name], rows)
+    np.testing.assert_array_equal(bound, plain)
+
+
+def test_an_accelerator_that_is_not_there_is_refused(file: Callable[[bytes], Path]) -> None:
+    with pytest.raises(ValueError, match="no CUDAExecutionProvider"):
+        OnnxModel(file(models.scaling(2)), SessionSettings(providers=("cuda", "cpu")))
 
 
 def test_a_variant_of_reduced_precision_is_known_by_its_name(load: Load) -> None:
