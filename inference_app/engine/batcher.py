@@ -137,6 +137,8 @@ class Batcher:
 
     def take(self) -> Callable[[], Callable[[], None]] | None:
         """The next batch; see `Queue`."""
+        if not self._tickets:
+            return None
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

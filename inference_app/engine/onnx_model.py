@@ -83,6 +83,7 @@ class OnnxModel:
         if self._session.get_providers()[0] != providers[0]:
             # The runtime itself goes on with the next provider, at a fraction of the speed.
             raise ValueError(f"{settings.providers[0]} cannot be used here: its driver or a library is missing")
+        self._session.disable_fallback()  # which is to the processor, with a line on standard output
         outputs = self._session.get_outputs()
         self._output_names = [output.name for output in outputs]
         # Position of each output that is not a tensor yet when the runtime gives it.
