@@ -32,6 +32,7 @@ from inference_app.model import Model, Models
 from inference_app.registry import Follower, RefusedWebhookError, WebhookVerifier, follow
 from inference_app.rpc import GrpcServer
 from inference_app.settings import ModelSettings, Settings
+from inference_app.traces import configured_tracer
 
 _STOP_SECONDS = 2  # for a follower to let go; what it was at is begun anew at the next start
 _BODY_SECONDS = 60
@@ -60,6 +61,7 @@ def create_app(settings: Settings, models: Models) -> App:
     Raises:
         OSError: the cache folder cannot be written.
         BrokenImageError: a model in the image is missing or broken.
+        SettingsError: traces are wanted in a form that is not sent.
         ValueError: this build of the runtime lacks what the settings want.
     """
     metrics = Metrics(settings.execution_providers[0])
@@ -81,13 +83,15 @@ def create_app(settings: Settings, models: Models) -> App:
     )
     limits = BodyLimits(settings.max_body_bytes, settings.max_pending_bytes, _BODY_SECONDS)
     access_log = AccessLog(settings.access_log_per_second)
-    inference = Inference(models, metrics)
+    tracer = configured_tracer()
+    inference = Inference(models, metrics, tracer)
     grpc = GrpcServer(
         models,
         host=settings.host,
         port=settings.grpc_port,
         max_message_bytes=settings.max_body_bytes,
         observer=metrics,
+        tracer=tracer,
     )
 
     @asynccontextmanager
@@ -100,8 +104,17 @@ def create_app(settings: Settings, models: Models) -> App:
         for follower in followers:
             follower.stop(_STOP_SECONDS)
         engine.close()
+        if tracer is not None:
+            tracer.close(_STOP_SECONDS)
 
-    asgi = FastAPI(title=SERVER, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    asgi = FastAPI(
+        title=SERVER,
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # inference has its own, whichever way it comes
+    )
     asgi.add_middleware(RequestContext, access_log=access_log)
     handle_errors(asgi)
     asgi.include_router(inference_routes(inference, limits))

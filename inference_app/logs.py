@@ -10,6 +10,9 @@ import orjson
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The request that the current task works for; empty outside of requests."""
 
+trace_id: ContextVar[str] = ContextVar("trace_id", default="")
+"""The trace that it belongs to (OpenTelemetry); empty where there are no traces."""
+
 # What `extra=` may add to a line.
 _FIELDS = ("request_id", "model", "version", "method", "path", "status", "duration_ms", "client", "omitted")
 
@@ -27,6 +30,8 @@ class JsonFormatter(logging.Formatter):
         }
         if current := request_id.get():
             line["request_id"] = current
+        if current := trace_id.get():
+            line["trace_id"] = current
         line.update({name: value for name in _FIELDS if (value := getattr(record, name, None)) is not None})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -127,6 +127,21 @@ class Cancellable(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class RunRecord:
+    """A run of a model, for those who want to know when their request was in one.
+
+    Attributes:
+        began: On the clock of `time.monotonic`.
+        ended: Likewise; None while it goes on.
+        rows: Of all requests together that share it.
+    """
+
+    began: float
+    ended: float | None
+    rows: int
+
+
 class Model(Protocol):
     """What the engine makes of a file, and all that the other layers know of it."""
 
@@ -148,13 +163,20 @@ class Model(Protocol):
         """
         ...
 
-    def start(self, inputs: Tensors, deadline: float | None, then: Callable[[Outcome], None]) -> Cancellable:
+    def start(
+        self,
+        inputs: Tensors,
+        deadline: float | None,
+        then: Callable[[Outcome], None],
+        runs: list[RunRecord] | None = None,
+    ) -> Cancellable:
         """Infer, batched with others where that pays. To be called by the event loop's thread only.
 
         Args:
             inputs: Every input of the signature by name.
             deadline: On the clock of `time.monotonic`; work that has not begun by then is given up.
             then: Called once with the outcome, in the event loop's thread, possibly before this returns.
+            runs: Takes the runs that the request has a part in, each from its beginning, if somebody asks.
 
         Returns:
             What takes the request out of the queue; `then` is not called after that.

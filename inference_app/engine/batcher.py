@@ -11,7 +11,7 @@ import numpy as np
 
 from inference_app.engine.scheduler import Scheduler
 from inference_app.errors import DeadlineExceededError, OverloadedError
-from inference_app.model import Outcome, Tensor, Tensors
+from inference_app.model import Outcome, RunRecord, Tensor, Tensors
 
 Shape = tuple[tuple[int, ...], ...]
 Run = Callable[[Tensors], Tensors]
@@ -47,14 +47,34 @@ class BatchObserver(Protocol):
 class Ticket:
     """A request in a queue. It holds the future answer's receiver, and is what a request is cancelled by."""
 
-    __slots__ = ("deadline", "done", "inputs", "is_settled", "pieces", "rows", "shape", "since", "taken", "then")
+    __slots__ = (
+        "deadline",
+        "done",
+        "inputs",
+        "is_settled",
+        "pieces",
+        "rows",
+        "runs",
+        "shape",
+        "since",
+        "taken",
+        "then",
+    )
 
-    def __init__(self, inputs: Tensors, rows: int, deadline: float | None, then: Callable[[Outcome], None]) -> None:
+    def __init__(
+        self,
+        inputs: Tensors,
+        rows: int,
+        deadline: float | None,
+        then: Callable[[Outcome], None],
+        runs: list[RunRecord] | None = None,
+    ) -> None:
         self.inputs = inputs
         self.rows = rows
         self.shape: Shape = tuple([array.shape[1:] for array in inputs.values()])
         self.deadline = deadline
         self.then = then
+        self.runs = runs  # where somebody wants to know when it runs
         self.since = monotonic()
         self.taken = 0  # rows that have gone into a run
         self.done = 0  # rows that have come out of one
@@ -142,15 +162,19 @@ class Batcher:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        parts = self._gather(monotonic())
+        parts, watched = self._gather(monotonic())
         self._observer.depth(self._rows)
         if not parts:
             return None
         self._company = len(parts)
+        if watched:
+            return lambda: self._work_watched(parts, watched)
         return lambda: self._work(parts)
 
-    def _gather(self, now: float) -> list[_Part]:
+    def _gather(self, now: float) -> tuple[list[_Part], list[list[RunRecord]]]:
+        """The parts of the next batch, and where its run is to be noted."""
         parts: list[_Part] = []
+        watched: list[list[RunRecord]] = []
         waits: list[float] = []
         room = self._limits.rows
         passed: list[Ticket] = []  # of another shape than this batch; they keep their place
@@ -167,6 +191,8 @@ class Batcher:
                 waits.append(now - ticket.since)
             stop = min(ticket.rows, ticket.taken + room)
             parts.append(_Part(ticket, ticket.taken, stop))
+            if ticket.runs is not None:
+                watched.append(ticket.runs)
             self._rows -= stop - ticket.taken
             room -= stop - ticket.taken
             ticket.taken = stop
@@ -175,13 +201,21 @@ class Batcher:
         self._tickets.extendleft(reversed(passed))
         if parts:
             self._observer.batch(self._limits.rows - room, waits)
-        return parts
+        return parts, watched
 
     @staticmethod
     def _is_wanted(ticket: Ticket, now: float) -> bool:
         if ticket.deadline is not None and now > ticket.deadline and ticket.taken == 0:
             ticket.settle(DeadlineExceededError("the time limit passed while the request waited"))
         return not ticket.is_settled
+
+    def _work_watched(self, parts: Sequence[_Part], watched: Sequence[list[RunRecord]]) -> Callable[[], None]:
+        run = RunRecord(monotonic(), None, sum(part.stop - part.start for part in parts))
+        for runs in watched:
+            runs.append(run)
+        then = self._work(parts)
+        run.ended = monotonic()
+        return then
 
     def _work(self, parts: Sequence[_Part]) -> Callable[[], None]:
         """Run a batch, in whatever thread; if it fails, every part alone, so that only the culprits fail."""

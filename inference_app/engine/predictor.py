@@ -11,7 +11,7 @@ from inference_app.engine.memory import MemoryBudget, Resident
 from inference_app.engine.response_cache import ResponseCache
 from inference_app.engine.scheduler import PRIORITIES, FairWorkers, OnTheSpot
 from inference_app.errors import InvalidRequestError, OverloadedError
-from inference_app.model import Cancellable, Outcome, Signature, Tensors
+from inference_app.model import Cancellable, Outcome, RunRecord, Signature, Tensors
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,13 @@ class Predictor:
                 raise OverloadedError("there is not enough memory to run this request") from error
             raise InvalidRequestError("the model cannot compute these values; the server's log says why") from error
 
-    def start(self, inputs: Tensors, deadline: float | None, then: Callable[[Outcome], None]) -> Cancellable:
+    def start(
+        self,
+        inputs: Tensors,
+        deadline: float | None,
+        then: Callable[[Outcome], None],
+        runs: list[RunRecord] | None = None,
+    ) -> Cancellable:
         """Run, batched with others where that pays; see `Model.start`."""
         if self._responses is not None:
             key = self._responses.key(inputs)
@@ -103,7 +109,7 @@ class Predictor:
                 then(known)
                 return _FINISHED
             then = self._responses.keeping(key, then)
-        ticket = Ticket(inputs, self._rows(inputs), deadline, then)
+        ticket = Ticket(inputs, self._rows(inputs), deadline, then, runs)
         if ticket.rows <= self._small_rows and self._small_queue is not None and self._resident.is_loaded:
             self._small_queue.submit(ticket)
         else:

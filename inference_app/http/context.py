@@ -10,7 +10,7 @@ from inference_app.http.access_log import AccessLog
 from inference_app.http.errors import as_response
 from inference_app.http.identity import HEADER, identify
 from inference_app.http.reply import internal_error_reply
-from inference_app.logs import request_id
+from inference_app.logs import request_id, trace_id
 
 _log = logging.getLogger(__name__)
 _HEADER = HEADER.decode()
@@ -53,9 +53,11 @@ class RequestContext:
             if not status:
                 await as_response(internal_error_reply(identity))(scope, receive, send_with_id)
         finally:
-            served = scope.get("state", {}).get("served")
+            state = scope.get("state", {})
+            traced = trace_id.set(state.get("trace_id", ""))
             seconds = time.perf_counter() - began
             self._access_log.note(
-                identity, scope["method"], scope["path"], status=status, seconds=seconds, served=served
+                identity, scope["method"], scope["path"], status=status, seconds=seconds, served=state.get("served")
             )
+            trace_id.reset(traced)
             request_id.reset(token)

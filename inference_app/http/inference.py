@@ -1,7 +1,8 @@
 """Inference requests from their complete body to their reply, whichever way they came in."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 from typing import Protocol
@@ -12,11 +13,16 @@ from inference_app.logs import request_id
 from inference_app.model import Cancellable, Models, Outcome, ServedModel
 from inference_app.protocols import Codec, PlainCodec, V1Codec, V2Codec
 from inference_app.protocols.codec import Body
+from inference_app.traces import Trace, Tracer
 
 _log = logging.getLogger(__name__)
 
 JSON_SIZE_HEADER = b"inference-header-content-length"
 
+RequestHeaders = Sequence[tuple[bytes, bytes]]
+Then = Callable[[Reply, ServedModel | None], None]
+
+_STATUS = "http.response.status_code"
 _V1 = "/v1/models/"
 _V2 = "/v2/models/"
 _PLAIN = "/predict"
@@ -41,11 +47,15 @@ class Route:
 
     Attributes:
         codec: The protocol that it is in.
+        path: Of the URL.
+        template: The path, with placeholders for names.
         name: The model; None for the only one here.
         version: The version; None for the default one.
     """
 
     codec: Codec
+    path: str
+    template: str
     name: str | None
     version: str | None = None
 
@@ -56,11 +66,13 @@ class Inference:
     Args:
         models: What is served.
         observer: Who counts.
+        tracer: Who traces, if somebody does.
     """
 
-    def __init__(self, models: Models, observer: InferenceObserver) -> None:
+    def __init__(self, models: Models, observer: InferenceObserver, tracer: Tracer | None = None) -> None:
         self.models = models
         self._observer = observer
+        self._tracer = tracer
         self._v1, self._v2, self._plain = V1Codec(), V2Codec(), PlainCodec()
         self._routes: dict[str, Route] = {}
         self._headers: dict[tuple[str, str], Headers] = {}
@@ -74,19 +86,21 @@ class Inference:
                 self._routes[path] = route
         return route
 
-    def start(
+    def start(  # noqa: PLR0913, PLR0917 - what there is to know of a request
         self,
         route: Route,
         body: Body,
+        headers: RequestHeaders,
         json_size: bytes | None,
         identity: str,
-        then: Callable[[Reply, ServedModel | None], None],
+        then: Then,
     ) -> Cancellable | None:
         """Answer a request.
 
         Args:
             route: Where it goes.
             body: Its whole content.
+            headers: All of them.
             json_size: The header `Inference-Header-Content-Length` of V2's binary extension, if it came.
             identity: The request's id, for the log.
             then: Called once with the reply and with who gave it, possibly before this returns.
@@ -96,6 +110,9 @@ class Inference:
         """
         began = perf_counter()
         served: ServedModel | None = None
+        trace: Trace | None = None
+        if self._tracer is not None:
+            trace, then = _traced(self._tracer, route, headers, identity, then)
 
         def reply(outcome: Reply) -> None:
             name, version = (served.name, served.version) if served is not None else ("", "")
@@ -106,27 +123,30 @@ class Inference:
 
         try:
             served = model = self._find(route)
-            headers = self._headers_of(served)
+            own_headers = self._headers_of(served)
             request = route.codec.decode(body, served.model.signature, _size(json_size))
             deadline = None if request.timeout is None else monotonic() + request.timeout
 
             def encode(outcome: Outcome) -> None:
                 if isinstance(outcome, Exception):
-                    reply(self._failure(outcome, identity, headers))
+                    reply(self._failure(outcome, identity, own_headers))
                     return
                 try:
                     encoded = route.codec.encode(outcome, request, model)
                 except Exception as error:
-                    reply(self._failure(error, identity, headers))
+                    reply(self._failure(error, identity, own_headers))
                     return
-                more = headers
+                more = own_headers
                 if encoded.json_size is not None:
-                    more = (*headers, (JSON_SIZE_HEADER, b"%d" % encoded.json_size))
+                    more = (*own_headers, (JSON_SIZE_HEADER, b"%d" % encoded.json_size))
                 reply(Reply(200, encoded.body, encoded.content_type, more))
 
+            if trace is not None:
+                return trace.start(served, request.inputs, deadline, encode)
             return served.model.start(request.inputs, deadline, encode)
         except Exception as error:
-            reply(self._failure(error, identity, self._headers_of(served) if served is not None else ()))
+            with trace.in_logs() if trace is not None else nullcontext():
+                reply(self._failure(error, identity, self._headers_of(served) if served is not None else ()))
             return None
 
     def given_up(self, served: ServedModel | None) -> None:
@@ -152,18 +172,18 @@ class Inference:
 
     def _parse(self, path: str) -> Route | None:
         if path == _PLAIN:
-            return Route(self._plain, None)
+            return Route(self._plain, path, path, None)
         if path.startswith(_V1) and path.endswith(":predict"):
-            target, codec = path[len(_V1) : -len(":predict")], self._v1
+            target, codec, before, after = path[len(_V1) : -len(":predict")], self._v1, _V1, ":predict"
         elif path.startswith(_V2) and path.endswith("/infer"):
-            target, codec = path[len(_V2) : -len("/infer")], self._v2
+            target, codec, before, after = path[len(_V2) : -len("/infer")], self._v2, _V2, "/infer"
         else:
             return None
         match target.split("/"):
             case [name] if name:
-                return Route(codec, name)
+                return Route(codec, path, f"{before}{{name}}{after}", name)
             case [name, "versions", version] if name and version:
-                return Route(codec, name, version)
+                return Route(codec, path, f"{before}{{name}}/versions/{{version}}{after}", name, version)
             case _:
                 return None
 
@@ -185,6 +205,29 @@ class Inference:
         _log.error("unhandled exception", exc_info=error)
         request_id.reset(token)
         return internal_error_reply(identity, headers)
+
+
+def _traced(tracer: Tracer, route: Route, headers: RequestHeaders, identity: str, then: Then) -> tuple[Trace, Then]:
+    """Begin a trace that ends with the reply. Source: OpenTelemetry, "Semantic conventions for HTTP spans"."""
+    attributes = {
+        "http.request.method": "POST",
+        "http.route": route.template,
+        "url.path": route.path,
+        "url.scheme": "http",
+        "http.request.header.x-request-id": (identity,),
+    }
+    trace = tracer.begin(f"POST {route.template}", attributes, headers, {_STATUS: CLIENT_CLOSED_REQUEST})
+
+    def end(reply: Reply, served: ServedModel | None) -> None:
+        trace.answered()
+        with trace.in_logs():
+            then(reply, served)
+        status = reply.status
+        is_fault = status >= 500
+        ending = {_STATUS: status, "error.type": str(status)} if is_fault else {_STATUS: status}
+        trace.end(ending, failed=status != 200, is_fault=is_fault)
+
+    return trace, end
 
 
 def _size(header: bytes | None) -> int | None:

@@ -189,7 +189,9 @@ class Lane(HttpToolsProtocol):
             if exchange is self._exchange:
                 self._write(exchange, answer, served)
 
-        pending = self.inference.start(exchange.route, exchange.body, exchange.json_size, exchange.identity, reply)
+        pending = self.inference.start(
+            exchange.route, exchange.body, self.headers, exchange.json_size, exchange.identity, reply
+        )
         if not exchange.response_complete:
             exchange.pending = pending
 

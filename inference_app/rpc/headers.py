@@ -21,6 +21,7 @@ _ENCODINGS = {b"identity": False, b"gzip": True, b"deflate": True}
 _REQUIRED = {b":method", b":scheme", b":path"}
 _PSEUDO = {*_REQUIRED, b":authority"}
 _OF_CONNECTIONS = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+_TRACE = {b"traceparent", b"tracestate", b"baggage"}
 _REMEMBERED = 64  # header blocks; a client that reuses its connection sends few different ones
 
 
@@ -34,6 +35,7 @@ class RequestHeaders:
         is_grpc: Whether it is a gRPC request at all.
         timeout: Seconds in which the client wants its answer; None to wait.
         compressed: Whether messages may be compressed; None where the client uses a method that is unknown here.
+        trace: Those that name the trace it belongs to (W3C Trace Context).
     """
 
     path: bytes
@@ -41,6 +43,7 @@ class RequestHeaders:
     is_grpc: bool
     timeout: float | None
     compressed: bool | None
+    trace: tuple[tuple[bytes, bytes], ...]
 
 
 class HeaderReader:
@@ -94,6 +97,7 @@ def _parse(headers: list[tuple[bytes, bytes]]) -> RequestHeaders:
         is_grpc=named.get(b":method") == b"POST" and named.get(b"content-type", b"").startswith(b"application/grpc"),
         timeout=_seconds(named.get(b"grpc-timeout", b"")),
         compressed=_ENCODINGS.get(encoding),
+        trace=tuple([header for header in headers if header[0] in _TRACE]),
     )
 
 

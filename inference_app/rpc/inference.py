@@ -6,6 +6,7 @@ with typed contents with typed ones, unless an output is FP16, which has no type
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -31,7 +32,9 @@ from inference_app.rpc import inference_pb2 as pb
 from inference_app.rpc.call import Call
 from inference_app.rpc.failures import fail
 from inference_app.rpc.observer import Observer
-from inference_app.rpc.status import Status
+from inference_app.rpc.service import SERVICE
+from inference_app.rpc.status import FAULTS, Status
+from inference_app.traces import Trace, Tracer
 
 _CONTENTS = {
     Datatype.BOOL: "bool_contents",
@@ -49,24 +52,40 @@ _CONTENTS = {
 }
 
 
+# Source: OpenTelemetry, "Semantic conventions for gRPC".
+_SPAN = f"{SERVICE}/ModelInfer"
+_ATTRIBUTES = {"rpc.system.name": "grpc", "rpc.method": _SPAN}
+_STATUS = "rpc.response.status_code"
+_GIVEN_UP = {_STATUS: Status.CANCELLED.name}
+
+
 class Inference:
     """The method, without a task of its own for each call: the model calls back with the outcome."""
 
-    def __init__(self, models: Models, observer: Observer) -> None:
+    def __init__(self, models: Models, observer: Observer, tracer: Tracer | None = None) -> None:
         self._models = models
         self._observer = observer
+        self._tracer = tracer
 
     def handle(self, call: Call, message: bytes) -> None:
         """See `Method.handle`."""
         pending = _Pending(call, self._observer, time.perf_counter())
+        trace = None
+        if self._tracer is not None:
+            trace = pending.trace = self._tracer.begin(_SPAN, _ATTRIBUTES, call.headers.trace, _GIVEN_UP)
         try:
             request = parse(message)
             served = pending.served = self._models.find(request.model_name, request.model_version or None)
             decoded = pending.request = decode(request, served.model.signature)
             pending.raw = bool(request.raw_input_contents)
-            ticket = served.model.start(decoded.inputs, _deadline(call, decoded), pending.finish)
+            deadline = _deadline(call, decoded)
+            if trace is not None:
+                ticket = trace.start(served, decoded.inputs, deadline, pending.finish)
+            else:
+                ticket = served.model.start(decoded.inputs, deadline, pending.finish)
         except Exception as error:  # whatever it is, the call fails with it
-            pending.fail(error)
+            with trace.in_logs() if trace is not None else nullcontext():
+                pending.fail(error)
             return
         if call.is_open:
             pending.ticket = ticket
@@ -84,6 +103,7 @@ class _Pending:
     request: InferRequest | None = None
     raw: bool = False
     ticket: Cancellable | None = None
+    trace: Trace | None = None
 
     def finish(self, outcome: Outcome) -> None:
         if isinstance(outcome, Exception) or self.served is None or self.request is None:
@@ -91,7 +111,10 @@ class _Pending:
             return
         served = self.served
         try:
-            self.call.answer(encode(outcome, self.request, served, raw=self.raw))
+            message = encode(outcome, self.request, served, raw=self.raw)
+            if self.trace is not None:
+                self.trace.answered()
+            self.call.answer(message)
         except Exception as error:  # whatever it is, the call fails with it
             self.fail(error)
             return
@@ -109,6 +132,10 @@ class _Pending:
     def _tell(self, status: Status) -> None:
         served = self.served
         self.observer.answered(served.name if served else "", served.version if served else "", status.name)
+        if self.trace is not None:
+            is_fault = status in FAULTS
+            ending = {_STATUS: status.name, "error.type": status.name} if is_fault else {_STATUS: status.name}
+            self.trace.end(ending, failed=status is not Status.OK, is_fault=is_fault)
 
 
 def parse(message: bytes) -> pb.ModelInferRequest:

@@ -16,6 +16,7 @@ from inference_app.rpc.inference import Inference
 from inference_app.rpc.observer import Observer
 from inference_app.rpc.reflection import Reflection
 from inference_app.rpc.service import SERVICE, Service
+from inference_app.traces import Tracer
 
 _CALLS: Final = 1024  # at the same time on one connection
 _BUFFERED_MESSAGES: Final = 16  # of the largest size, incomplete, over all connections
@@ -32,15 +33,25 @@ class GrpcServer:
         port: The port to listen on; 0 for any.
         max_message_bytes: The largest message that is taken.
         observer: Who is told of requests.
+        tracer: Who traces them, if somebody does.
     """
 
-    def __init__(self, models: Models, *, host: str, port: int, max_message_bytes: int, observer: Observer) -> None:
+    def __init__(  # noqa: PLR0913 - what a server has to know
+        self,
+        models: Models,
+        *,
+        host: str,
+        port: int,
+        max_message_bytes: int,
+        observer: Observer,
+        tracer: Tracer | None = None,
+    ) -> None:
         files = (inference_pb2.DESCRIPTOR.serialized_pb, health_pb2.DESCRIPTOR.serialized_pb)
         methods = {
             **Service(models).methods(),
             **Health(models).methods(),
             **Reflection((SERVICE, HEALTH), files).methods(),
-            f"/{SERVICE}/ModelInfer".encode(): Method(Inference(models, observer).handle),
+            f"/{SERVICE}/ModelInfer".encode(): Method(Inference(models, observer, tracer).handle),
         }
         self._host = Host(methods, max_message_bytes, max_message_bytes * _BUFFERED_MESSAGES, _CALLS)
         self._address = (host, port)

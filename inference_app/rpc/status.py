@@ -33,6 +33,10 @@ _OF_ERRORS: dict[type[Exception], Status] = {
 }
 
 
+FAULTS = frozenset({Status.DEADLINE_EXCEEDED, Status.UNIMPLEMENTED, Status.INTERNAL, Status.UNAVAILABLE})
+"""Those that are errors of the server (OpenTelemetry, "Semantic conventions for gRPC")."""
+
+
 def status_of(error: Exception) -> Status:
     """The code for an error; INTERNAL for one that is not the client's to know."""
     for kind, status in _OF_ERRORS.items():

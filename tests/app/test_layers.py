@@ -19,8 +19,9 @@ _MAY_IMPORT = {
     "engine": {"engine", *_SHARED},
     "protocols": {"protocols", *_SHARED},
     "registry": {"registry", "settings", *_SHARED},
-    "rpc": {"rpc", "protocols", "logs", *_SHARED},
-    "http": {"http", "protocols", "logs", *_SHARED},
+    "traces": {"traces", "logs", "settings", *_SHARED},
+    "rpc": {"rpc", "protocols", "logs", "traces", *_SHARED},
+    "http": {"http", "protocols", "logs", "traces", *_SHARED},
 }
 
 

@@ -14,7 +14,7 @@ from inference_app.http.errors import as_response
 from inference_app.http.inference import JSON_SIZE_HEADER, Inference
 from inference_app.http.limits import BodyLimits
 from inference_app.http.reply import Reply
-from inference_app.logs import request_id
+from inference_app.logs import request_id, trace_id
 from inference_app.model import ServedModel
 
 _JSON_SIZE = JSON_SIZE_HEADER.decode()
@@ -32,15 +32,15 @@ def inference_routes(inference: Inference, limits: BodyLimits) -> APIRouter:
 
         def reply(answer: Reply, served: ServedModel | None) -> None:
             request.state.served = served
+            request.state.trace_id = trace_id.get()
             if not answered.done():
                 answered.set_result(answer)
 
         try:
             async with whole_body(request, limits) as body:
                 size = request.headers.get(_JSON_SIZE)
-                pending = inference.start(
-                    route, body, size.encode("latin-1") if size else None, request_id.get(), reply
-                )
+                json_size = size.encode("latin-1") if size else None
+                pending = inference.start(route, body, request.headers.raw, json_size, request_id.get(), reply)
                 try:
                     return as_response(await answered)
                 finally:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from inference_app.model import Cancellable, Datatype, Outcome, ServedModel, Signature, Tensors, TensorSpec
+from inference_app.model import Cancellable, Datatype, Outcome, RunRecord, ServedModel, Signature, Tensors, TensorSpec
 
 
 class EchoModel:
@@ -34,7 +34,13 @@ class EchoModel:
             for spec, output in zip(self.signature.inputs, self.signature.outputs, strict=True)
         }
 
-    def start(self, inputs: Tensors, deadline: float | None, then: Callable[[Outcome], None]) -> Cancellable:
+    def start(
+        self,
+        inputs: Tensors,
+        deadline: float | None,
+        then: Callable[[Outcome], None],
+        runs: list[RunRecord] | None = None,  # noqa: ARG002 - an echo has none
+    ) -> Cancellable:
         self.deadlines.append(deadline)
 
         def finish() -> None:
