@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from inference_app.engine.batcher import Batcher, BatchLimits, Ticket
 from inference_app.engine.scheduler import FairWorkers, OnTheSpot, Scheduler
 from inference_app.errors import DeadlineExceededError, InvalidRequestError, OverloadedError
-from inference_app.model import Outcome, Tensors
+from inference_app.model import Outcome, RunRecord, Tensors
 
 
 class Runs:
@@ -47,10 +48,12 @@ class Client:
         self._batcher = batcher
         self.pending: list[asyncio.Future[Outcome]] = []
 
-    def ask(self, *values: float, deadline: float | None = None, width: int = 1) -> Ticket:
+    def ask(
+        self, *values: float, deadline: float | None = None, width: int = 1, runs: list[RunRecord] | None = None
+    ) -> Ticket:
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         array = np.repeat(np.array(values, dtype=np.float32).reshape(-1, 1), width, axis=1)
-        ticket = Ticket({"x": array}, len(values), deadline, answer.set_result)
+        ticket = Ticket({"x": array}, len(values), deadline, answer.set_result, runs)
         self._batcher.submit(ticket)
         self.pending.append(answer)
         return ticket
@@ -88,6 +91,25 @@ async def test_a_large_request_is_split_and_its_rest_shares_a_run(scheduler: Sch
     client.ask(50, 51)
     assert await client.answers() == [[2 * value for value in range(9)], [100, 102]]
     assert runs.rows == [4, 4, 3]
+
+
+async def test_runs_are_noted_for_those_who_ask(scheduler: Scheduler) -> None:
+    runs = Runs()
+    batcher = Batcher(runs, _limits(rows=4), 1, scheduler, runs)
+    client = Client(batcher)
+    large: list[RunRecord] = []
+    small: list[RunRecord] = []
+    began = time.monotonic()
+    client.ask(*range(6), runs=large)
+    client.ask(7)
+    client.ask(8, runs=small)
+    await client.answers()
+    first, second = large
+    assert (first.rows, second.rows) == (4, 4)
+    assert small == [second]
+    assert first.ended is not None
+    assert second.ended is not None
+    assert began <= first.began <= first.ended <= second.began <= second.ended <= time.monotonic()
 
 
 async def test_other_shapes_run_apart_and_keep_their_place(scheduler: Scheduler) -> None:

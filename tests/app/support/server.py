@@ -20,6 +20,7 @@ class InferenceServer:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         port = free_port()
+        self.grpc_port = free_port()
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(_REPOSITORY),
@@ -29,7 +30,7 @@ class InferenceServer:
             "INFERENCE_POLL_SECONDS": "0.05",
             "INFERENCE_HOST": "127.0.0.1",
             "INFERENCE_PORT": str(port),
-            "INFERENCE_GRPC_PORT": str(free_port()),
+            "INFERENCE_GRPC_PORT": str(self.grpc_port),
             **settings,
         }
         self.cache = folder / "cache" / name
