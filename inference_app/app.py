@@ -29,6 +29,9 @@ from inference_app.http.routes import (
 )
 from inference_app.metrics import Metrics
 from inference_app.model import Model, Models
+from inference_app.pyfunc.host import PyfuncHost
+from inference_app.pyfunc.model import PyfuncSettings
+from inference_app.pyfunc.process import WorkerSettings
 from inference_app.registry import Follower, RefusedWebhookError, WebhookVerifier, follow
 from inference_app.rpc import GrpcServer
 from inference_app.settings import ModelSettings, Settings
@@ -71,10 +74,11 @@ def create_app(settings: Settings, models: Models) -> App:
         memory_budget=settings.memory_budget_bytes,
         observer=metrics,
     )
+    pyfunc = _pyfunc_host(settings, metrics)
     followers = follow(
         settings.served_models,
         models,
-        loader=lambda model: _loader(engine, model),
+        loader=lambda model: _pyfunc_loader(pyfunc, model) if pyfunc and model.is_pyfunc else _loader(engine, model),
         observer=metrics,
         cache_dir=settings.cache_dir,
         cache_bytes=settings.cache_bytes,
@@ -104,6 +108,8 @@ def create_app(settings: Settings, models: Models) -> App:
         for follower in followers:
             follower.stop(_STOP_SECONDS)
         engine.close()
+        if pyfunc is not None:
+            pyfunc.close()
         if tracer is not None:
             tracer.close(_STOP_SECONDS)
 
@@ -137,6 +143,18 @@ def _loader(engine: Engine, model: ModelSettings) -> Callable[[Path, str], Model
         response_cache_bytes=model.response_cache_bytes,
     )
     return lambda file, version: engine.load(file, model.name, version, serving)
+
+
+def _pyfunc_host(settings: Settings, metrics: Metrics) -> PyfuncHost | None:
+    if not any(model.is_pyfunc for model in settings.served_models):
+        return None
+    workers = WorkerSettings(settings.pyfunc_python, settings.intra_op_threads, settings.pyfunc_timeout_seconds)
+    return PyfuncHost(workers, metrics)
+
+
+def _pyfunc_loader(host: PyfuncHost, model: ModelSettings) -> Callable[[Path, str], Model]:
+    serving = PyfuncSettings(model.max_batch_size, model.batch_timeout_micros / 1e6, model.max_enqueued_batches)
+    return lambda file, version: host.load(file.parent, model.name, version, serving)
 
 
 def _receiver(verifier: WebhookVerifier, followers: list[Follower]) -> Callable[[Mapping[str, str], bytes], str | None]:

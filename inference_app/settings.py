@@ -1,5 +1,7 @@
 """The server's settings, all from the environment."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -27,7 +29,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,1
 _Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]
 _Variant = Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-z0-9-]{0,31})?$")]
 _Source = Annotated[
-    str, StringConstraints(pattern=r"^(models:/[^/@]+@[^/@]+|file:///.+|s3://[^/]+(/.*)?|image:///.+)$")
+    str, StringConstraints(pattern=r"^((models|pyfunc):/[^/@]+@[^/@]+|file:///.+|s3://[^/]+(/.*)?|image:///.+)$")
 ]
 _Provider = Literal["cpu", "cuda", "tensorrt"]
 _HttpUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["http", "https"], host_required=True)]
@@ -54,7 +56,8 @@ class ModelSettings(BaseModel):
 
     name: Name = Field(description="the name in URLs: letters, digits, '.', '_', '-', at most 128")
     source: _Source = Field(
-        description="models:/name@alias (MLflow), file:///folder, s3://bucket/prefix or image:///folder"
+        description="models:/name@alias (MLflow), pyfunc:/name@alias (MLflow, a flavour other than ONNX), "
+        "file:///folder, s3://bucket/prefix or image:///folder"
     )
     versions: VersionPolicy = Field(default=VersionPolicy(), description="{'latest': n} or {'specific': ['1', '3']}")
     variant: _Variant = Field(default="", description="serve model.<variant>.onnx, a quantised form, where it is there")
@@ -67,6 +70,20 @@ class ModelSettings(BaseModel):
     max_enqueued_batches: int = Field(default=64, ge=1, le=65536, description="full batches that may wait, 1 to 65536")
     priority: Literal["high", "normal", "low"] = Field(default="normal", description="high, normal or low")
     response_cache_bytes: int = Field(default=0, ge=0, description="memory for answers to repeated inputs, 0 for none")
+
+    @property
+    def is_pyfunc(self) -> bool:
+        """Whether it runs in a worker process of its own, on MLflow's library."""
+        return self.source.startswith("pyfunc:")
+
+    @model_validator(mode="after")
+    def _suits_its_source(self) -> Self:
+        without_effect = self.model_fields_set & {"variant", "priority", "response_cache_bytes"}
+        if self.is_pyfunc and without_effect:
+            raise PydanticCustomError(
+                "without_effect", "a source pyfunc:/... has no {fields}", {"fields": ", ".join(sorted(without_effect))}
+            )
+        return self
 
 
 class SettingsError(Exception):
@@ -110,6 +127,13 @@ class Settings(BaseSettings):
     execution_providers: Annotated[tuple[_Provider, ...], NoDecode, BeforeValidator(_decoded)] = Field(
         default=("cpu",), description="a JSON list of cpu, cuda and tensorrt, the preferred first"
     )
+    pyfunc_python: Path = Field(
+        default=Path(sys.executable),
+        description="the Python interpreter, 3.11 or newer, that has MLflow and what pyfunc models import",
+    )
+    pyfunc_timeout_seconds: float = Field(
+        default=60, gt=0, le=3600, description="seconds that one run of a pyfunc model may take, above 0, at most 3600"
+    )
     access_log_per_second: int = Field(
         default=100, ge=0, description="lines of the access log a second at most; above that a sample"
     )
@@ -121,8 +145,12 @@ class Settings(BaseSettings):
         names = [model.name for model in self.served_models]
         if len(set(names)) != len(names):
             raise PydanticCustomError("models", "a name is there twice")
-        if self.mlflow_url is None and any(model.source.startswith("models:/") for model in self.served_models):
-            raise PydanticCustomError("mlflow_url", "a source models:/... needs it")
+        if self.mlflow_url is None and any(
+            model.source.startswith(("models:/", "pyfunc:/")) for model in self.served_models
+        ):
+            raise PydanticCustomError("mlflow_url", "a source models:/... or pyfunc:/... needs it")
+        if any(model.is_pyfunc for model in self.served_models) and not os.access(self.pyfunc_python, os.X_OK):
+            raise PydanticCustomError("pyfunc_python", "it is no program here")
         return self
 
     @property

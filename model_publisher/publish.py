@@ -1,7 +1,9 @@
 """Publishing, step by step; the alias moves last."""
 
 import hashlib
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,9 @@ from sklearn.base import BaseEstimator  # pyright: ignore[reportMissingTypeStubs
 
 from model_publisher.errors import PublishError
 from model_publisher.export import export
+from model_publisher.folder import SUMS_FILE, digests, sums
 from model_publisher.golden import golden_cases
+from model_publisher.onnx_folder import MODEL_FILE, OnnxFolder
 from model_publisher.parity import check_parity, run_onnx
 from model_publisher.published import PublishedVersion, find_published
 from model_publisher.tracking import Candidate, register
@@ -47,18 +51,75 @@ def publish(  # noqa: PLR0913 - two things to publish, the rest by name
     content = exported.SerializeToString()
     outputs = run_onnx(content, rows)
     measured = {**(metrics or {}), "parity_max_diff": check_parity(model, rows, outputs)}
-    candidate = Candidate(
-        name=name,
-        alias=alias,
-        model=exported,
-        sha256=hashlib.sha256(content).hexdigest(),
+    sha256 = hashlib.sha256(content).hexdigest()
+    folder = OnnxFolder(
+        exported,
         example_inputs=rows[:2],
         example_outputs={key: array[:2] for key, array in outputs.items()},
         golden=golden_cases(exported.graph.input[0].name, rows, outputs),
+    )
+    candidate = Candidate(
+        name=name,
+        alias=alias,
+        save=folder.save,
+        digests={MODEL_FILE: sha256},
+        tags={"sha256": sha256},
         params=params or {},
         metrics=measured,
     )
-    return PublishedVersion(name, register(candidate, mlflow_url), candidate.sha256, measured)
+    return PublishedVersion(name, register(candidate, mlflow_url), sha256, measured)
+
+
+def publish_folder(  # noqa: PLR0913 - one thing to publish, the rest by name
+    folder: Path,
+    *,
+    name: str,
+    mlflow_url: str,
+    alias: str = "production",
+    params: Mapping[str, str] | None = None,
+    metrics: Mapping[str, float] | None = None,
+) -> PublishedVersion:
+    """Publish a model of any MLflow flavour as a new version, and point the alias at it.
+
+    The server runs it in a worker process, as `pyfunc:/<name>@<alias>`.
+
+    Args:
+        folder: What the flavour's `save_model` wrote, with a signature; an input example in it is what the server warms
+            the model up on, and a `golden.json` beside its `MLmodel` what the server checks it with.
+        name: The registered model; made if absent.
+        mlflow_url: The tracking server. Artifacts go through its proxy; no credentials for the store are needed.
+        alias: What to point at the new version once all else is done.
+        params: How the model was trained.
+        metrics: What was measured of it.
+
+    Returns:
+        The version, with the SHA-256 of its list of files, `SHA256SUMS`.
+
+    Raises:
+        PublishError: nothing was published, no alias was moved.
+    """
+    found = digests(folder)
+    listed = sums(found)
+    sha256 = hashlib.sha256(listed).hexdigest()
+    find_published(mlflow_url, name, alias)  # as above
+
+    def save(into: Path, known: object) -> None:
+        del known  # it was saved before MLflow knew anything of it
+        for path in found:
+            (into / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / path, into / path)
+        (into / SUMS_FILE).write_bytes(listed)
+
+    candidate = Candidate(
+        name=name,
+        alias=alias,
+        save=save,
+        digests={**found, SUMS_FILE: sha256},
+        tags={"sha256sums": sha256},
+        params=params or {},
+        metrics=metrics or {},
+    )
+    return PublishedVersion(name, register(candidate, mlflow_url), sha256, metrics or {})
 
 
 def _as_rows(features: NDArray[Any]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ class PublishedVersion:
     Attributes:
         name: The registered model.
         version: Its version, a decimal number as MLflow writes it.
-        sha256: SHA-256 of its `model.onnx`, in hexadecimal.
+        sha256: SHA-256 in hexadecimal of its `model.onnx`, or of the list of its files, `SHA256SUMS`.
         metrics: What was measured before it was published.
     """
 
@@ -54,4 +54,4 @@ def find_published(mlflow_url: str, name: str, alias: str) -> PublishedVersion |
             ) from error
     tags = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
     metrics = {metric["key"]: float(metric["value"]) for metric in data.get("metrics", [])}
-    return PublishedVersion(name, version["version"], tags.get("sha256", ""), metrics)
+    return PublishedVersion(name, version["version"], tags.get("sha256", tags.get("sha256sums", "")), metrics)

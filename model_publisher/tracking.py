@@ -1,50 +1,26 @@
-"""Registration at MLflow: the only module that knows its client library."""
+"""Registration at MLflow."""
 # MLflow's types are partial.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import hashlib
-import logging
-import os
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnx
-from numpy.typing import NDArray
-
+from model_publisher.client import (
+    LoggedModel,
+    LoggedModelOutput,
+    Metric,
+    MlflowClient,
+    MlflowException,
+    Model,
+    Param,
+    download_artifacts,
+)
 from model_publisher.errors import PublishError
-from model_publisher.golden import GOLDEN_FILE
-
-# Read when MLflow is imported or used: no reports to its makers, no hunt for a git executable, nothing printed, and a
-# server that is gone is given up in seconds rather than minutes.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-# Artifacts go through the server's proxy. Since 3.17 it also offers addresses of the object store itself, which need
-# not be reachable from here, and its client does not fall back when they aren't.
-os.environ.setdefault("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
-os.environ.setdefault("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "false")
-
-with warnings.catch_warnings():
-    # It warns of its own type hints.
-    warnings.simplefilter("ignore")
-    from mlflow import MlflowClient
-    from mlflow.artifacts import download_artifacts
-    from mlflow.entities import LoggedModel, LoggedModelOutput, Metric, Param
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import Model, infer_signature
-    from mlflow.onnx import save_model
-
-logging.getLogger("mlflow").setLevel(logging.ERROR)
-
-_MODEL_FILE = "model.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +30,18 @@ class Candidate:
     Attributes:
         name: The registered model.
         alias: What to point at it.
-        model: The ONNX model.
-        sha256: SHA-256 of its serialised form.
-        example_inputs: A few rows, shape (rows, features).
-        example_outputs: What the model gives for them, by output name.
-        golden: Its golden cases; None for none.
+        save: Writes its folder, which is not there yet; told what MLflow knows of it already.
+        digests: SHA-256 in hexadecimal of the files that must arrive as they were checked, by path in that folder.
+        tags: The version's tags, by which servers verify it.
         params: How it was trained.
         metrics: What was measured of it.
     """
 
     name: str
     alias: str
-    model: onnx.ModelProto
-    sha256: str
-    example_inputs: NDArray[np.float32]
-    example_outputs: Mapping[str, NDArray[Any]]
-    golden: bytes | None
+    save: Callable[[Path, Model], None]
+    digests: Mapping[str, str]
+    tags: Mapping[str, str]
     params: Mapping[str, str]
     metrics: Mapping[str, float]
 
@@ -126,18 +98,8 @@ def _upload(client: MlflowClient, candidate: Candidate, experiment_id: str, run_
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
-        save_model(
-            candidate.model,
-            str(path),
-            mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id),
-            signature=infer_signature(candidate.example_inputs, dict(candidate.example_outputs)),
-            input_example=candidate.example_inputs,
-            pip_requirements=["onnxruntime"],  # given, for MLflow would load the model to find out
-            onnx_execution_providers=["CPUExecutionProvider"],
-            save_as_external_data=False,  # one file, one SHA-256
-        )
-        if candidate.golden is not None:
-            (path / GOLDEN_FILE).write_bytes(candidate.golden)
+        known = Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id)
+        candidate.save(path, known)
         client.log_model_artifacts(logged.model_id, str(path))
     client.finalize_logged_model(logged.model_id, "READY")
     return logged
@@ -145,17 +107,18 @@ def _upload(client: MlflowClient, candidate: Candidate, experiment_id: str, run_
 
 def _verify(candidate: Candidate, logged: LoggedModel, mlflow_url: str) -> None:
     """Read the model back: what is stored must be what was checked."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = download_artifacts(
-            artifact_uri=f"{logged.artifact_location}/{_MODEL_FILE}", dst_path=folder, tracking_uri=mlflow_url
-        )
-        stored = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    if stored != candidate.sha256:
-        raise PublishError(
-            f"stored {_MODEL_FILE} has SHA-256 {stored}, {candidate.sha256} was uploaded",
-            where="the artifact store behind MLflow",
-            remedy="check the store, then publish again",
-        )
+    for path, checked in candidate.digests.items():
+        with tempfile.TemporaryDirectory() as folder:
+            file = download_artifacts(
+                artifact_uri=f"{logged.artifact_location}/{path}", dst_path=folder, tracking_uri=mlflow_url
+            )
+            stored = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        if stored != checked:
+            raise PublishError(
+                f"stored {path} has SHA-256 {stored}, {checked} was uploaded",
+                where="the artifact store behind MLflow",
+                remedy="check the store, then publish again",
+            )
 
 
 def _create_version(client: MlflowClient, candidate: Candidate, logged: LoggedModel, run_id: str) -> str:
@@ -168,7 +131,7 @@ def _create_version(client: MlflowClient, candidate: Candidate, logged: LoggedMo
         candidate.name,
         source=f"models:/{logged.model_id}",
         run_id=run_id,
-        tags={"sha256": candidate.sha256},
+        tags=dict(candidate.tags),
         model_id=logged.model_id,
     )
     return str(version.version)

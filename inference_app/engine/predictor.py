@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from inference_app.engine.batcher import Batcher, BatchLimits, BatchObserver, Ticket
 from inference_app.engine.cost import Cost
+from inference_app.engine.future import future_of
 from inference_app.engine.memory import MemoryBudget, Resident
 from inference_app.engine.response_cache import ResponseCache
 from inference_app.engine.scheduler import PRIORITIES, FairWorkers, OnTheSpot
@@ -118,19 +119,7 @@ class Predictor:
 
     def submit(self, inputs: Tensors, deadline: float | None) -> asyncio.Future[Tensors]:
         """Run, with a future of the outputs; see `Model.submit`."""
-        answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
-
-        def settle(outcome: Outcome) -> None:
-            if answer.done():
-                return
-            if isinstance(outcome, Exception):
-                answer.set_exception(outcome)
-            else:
-                answer.set_result(outcome)
-
-        request = self.start(inputs, deadline, settle)
-        answer.add_done_callback(lambda answer: request.cancel() if answer.cancelled() else None)
-        return answer
+        return future_of(lambda then: self.start(inputs, deadline, then))
 
     def close(self) -> None:
         """Free the model; what was accepted is still answered, from a copy that is loaded again."""

@@ -12,6 +12,8 @@ from inference_app.registry.follower import Follower
 from inference_app.registry.image import serve_image
 from inference_app.registry.layout import Choice
 from inference_app.registry.mlflow import MlflowRemote
+from inference_app.registry.model_folder import ModelFolder
+from inference_app.registry.onnx_file import OnnxFile
 from inference_app.registry.s3 import S3Remote
 from inference_app.registry.source import CachedSource, Source
 from inference_app.registry.uri import DirectoryUri, ImageUri, MlflowUri, S3Uri, parse_uri
@@ -40,7 +42,7 @@ def follow(  # noqa: PLR0913 - what the settings have to say of it, by name
         cache_dir: The cache folder, made if absent; not touched where no model needs it.
         cache_bytes: Bytes that it may take.
         poll_seconds: Time between two looks at a source.
-        mlflow_url: MLflow's URL; needed for sources `models:/...`.
+        mlflow_url: MLflow's URL; needed for sources `models:/...` and `pyfunc:/...`.
         environment: Where S3's region, endpoint and credentials are, as AWS_* variables.
 
     Returns:
@@ -87,9 +89,8 @@ def _source(
         case MlflowUri():
             if mlflow_url is None:
                 raise ValueError(f"{model.source} needs MLflow's URL")
-            remote = MlflowRemote(
-                model.name, url=mlflow_url, registered=uri.model, alias=uri.alias, variant=model.variant
-            )
+            content = ModelFolder() if uri.is_pyfunc else OnnxFile(model.variant)
+            remote = MlflowRemote(model.name, url=mlflow_url, registered=uri.model, alias=uri.alias, content=content)
             return CachedSource(remote, cache)
         case DirectoryUri():
             return DirectorySource(model.name, uri.folder, choice)

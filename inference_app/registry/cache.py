@@ -198,13 +198,15 @@ class Incoming:
         return self._files
 
     def receive(self, name: str, chunks: Iterable[bytes]) -> str:
-        """Write a file and sync it; returns its SHA-256 in hexadecimal.
+        """Write a file, its name maybe a path downwards, and sync it; returns its SHA-256 in hexadecimal.
 
         Raises:
             OSError: the disk is full, or the cache is and nothing in it can go.
         """
         digest = hashlib.sha256()
-        with (self.folder / name).open("wb") as file:
+        place = self.folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("wb") as file:
             for chunk in chunks:
                 self._reserve(len(chunk))
                 digest.update(chunk)
@@ -228,9 +230,11 @@ def _is_whole(place: Path, target: Target) -> bool:
     try:
         files = _Manifest.model_validate_json((place / _MANIFEST).read_bytes()).files
         intact = all(file_sha256(place / name) == sha256 for name, sha256 in files.items())
-    except (FileNotFoundError, ValidationError):
+        # A model in Python would import what lies in its folder, whoever put it there.
+        alone = {str(path.relative_to(place)) for path in place.rglob("*") if not path.is_dir()} == {_MANIFEST, *files}
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
         return False
-    return intact and target.file in files and target.sha256 in (None, files[target.file])
+    return intact and alone and target.file in files and target.sha256 in (None, files[target.file])
 
 
 def _size(folder: Path) -> int:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 MODEL_FILE = "model.onnx"
 MLMODEL_FILE = "MLmodel"
+SUMS_FILE = "SHA256SUMS"
 SIDE_FILE_BYTES = 2**20  # golden cases and signatures, which are parsed as a whole
 SHA256 = re.compile(r"[0-9a-f]{64}")
+_VARIANT = re.compile(r"model\.(.+)\.onnx")
 _VERSION = re.compile(r"[0-9]{1,18}")
 _UNVERSIONED = "1"  # the version of a model file that lies in no version's folder
 
@@ -21,11 +23,12 @@ def variant_file(variant: str) -> str:
 
 
 def golden_file(model_file: str) -> str:
-    """The golden cases of a model file: `golden.json`, and `golden.int8.json` of `model.int8.onnx`.
+    """The golden cases of a model file: `golden.json`, but `golden.int8.json` of `model.int8.onnx`.
 
     A variant has its own, for what it answers is not to the last digit what the whole model answers.
     """
-    return re.sub(r"^model(.*)\.onnx$", r"golden\1.json", model_file)
+    variant = _VARIANT.fullmatch(model_file)
+    return f"golden.{variant[1]}.json" if variant else "golden.json"
 
 
 def beside(model_file: str) -> tuple[str, ...]:

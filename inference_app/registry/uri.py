@@ -7,10 +7,11 @@ from urllib.parse import unquote
 
 @dataclass(frozen=True, slots=True)
 class MlflowUri:
-    """`models:/<model>@<alias>`."""
+    """`models:/<model>@<alias>`, and `pyfunc:/<model>@<alias>` of a model that is no ONNX file."""
 
     model: str
     alias: str
+    is_pyfunc: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,9 @@ def parse_uri(uri: str) -> MlflowUri | DirectoryUri | S3Uri | ImageUri:
     """
     scheme, _, rest = uri.partition(":")
     match scheme:
-        case "models":
+        case "models" | "pyfunc":
             model, _, alias = rest.removeprefix("/").partition("@")
-            return MlflowUri(model, alias)
+            return MlflowUri(model, alias, is_pyfunc=scheme == "pyfunc")
         case "file":
             return DirectoryUri(Path(unquote(rest.removeprefix("//"))))
         case "image":

@@ -1,6 +1,7 @@
 """The layers know nothing of each other; they meet in the app factory."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ _MAY_IMPORT = {
     "settings": {"cpus"},
     "engine": {"engine", *_SHARED},
     "protocols": {"protocols", *_SHARED},
+    "pyfunc": {"pyfunc", "engine", *_SHARED},
     "registry": {"registry", "settings", *_SHARED},
     "traces": {"traces", "logs", "settings", *_SHARED},
     "rpc": {"rpc", "protocols", "logs", "traces", *_SHARED},
@@ -33,9 +35,25 @@ def test_imports_point_one_way(part: str) -> None:
     assert own <= _MAY_IMPORT[part]
 
 
+_NOT_IN_THE_IMAGE = {"mlflow", "pandas", "sklearn", "skl2onnx", "onnx", "model_publisher", "stack", "pulumi"}
+_WORKERS_OWN = {"worker", "flavour"}
+
+
 def test_the_server_needs_only_what_its_image_has() -> None:
-    imported = {name.split(".")[0] for file in _SERVER.rglob("*.py") for name in _imports(file)}
-    assert not imported & {"mlflow", "sklearn", "skl2onnx", "onnx", "model_publisher", "stack", "pulumi"}
+    files = [file for file in _SERVER.rglob("*.py") if not (file.parent.name == "pyfunc" and file.stem in _WORKERS_OWN)]
+    imported = {name for file in files for name in _imports(file)}
+    assert not {name.split(".")[0] for name in imported} & _NOT_IN_THE_IMAGE
+    assert not imported & {f"inference_app.pyfunc.{module}" for module in _WORKERS_OWN}
+
+
+def test_a_worker_needs_nothing_of_the_server_but_numpy() -> None:
+    files = [_SERVER / "pyfunc" / f"{module}.py" for module in (*_WORKERS_OWN, "wire", "kernel", "__init__")]
+    imported = {name for file in [*files, _SERVER / "model.py", _SERVER / "errors.py"] for name in _imports(file)}
+    own = {name for name in imported if name.startswith("inference_app")}
+    allowed = {f"inference_app.pyfunc.{module}" for module in ("wire", "kernel", "flavour")}
+    assert own <= {"inference_app.model", "inference_app.errors", *allowed}
+    outside = {name.split(".")[0] for name in imported - own}
+    assert outside - sys.stdlib_module_names == {"numpy", "mlflow", "pandas"}
 
 
 def _imports(file: Path) -> set[str]:

@@ -56,6 +56,10 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, 
             '[{"name": "a", "source": "file:///m"}, {"name": "a", "source": "file:///n"}]',
             "is wrong: a name is there twice",
         ),
+        (
+            '[{"name": "a", "source": "pyfunc:/a@b", "priority": "high", "variant": "int8"}]',
+            "at 0 (a source pyfunc:/... has no priority, variant)",
+        ),
     ],
 )
 def test_a_wrong_model_is_named(monkeypatch: pytest.MonkeyPatch, models: str, said: str) -> None:
@@ -68,7 +72,7 @@ def test_a_wrong_model_is_named(monkeypatch: pytest.MonkeyPatch, models: str, sa
 
 def test_models_of_mlflow_need_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INFERENCE_MLFLOW_URL")
-    with pytest.raises(SettingsError, match=r"INFERENCE_MLFLOW_URL is wrong: a source models:/\.\.\. needs it"):
+    with pytest.raises(SettingsError, match=r"INFERENCE_MLFLOW_URL is wrong: a source models:/\.\.\. or pyfunc"):
         load_settings()
 
 
@@ -126,3 +130,12 @@ def test_the_cpu_quota_bounds_threads(tmp_path: Path, files: dict[str, str], cpu
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     assert available_cpus(tmp_path) == (cpus or unbounded)
+
+
+def test_the_interpreter_of_workers_is_looked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERENCE_PYFUNC_PYTHON", "/no/python")
+    load_settings()  # nobody needs it
+    monkeypatch.delenv("INFERENCE_MODEL_NAME")
+    monkeypatch.setenv("INFERENCE_MODELS", '[{"name": "a", "source": "pyfunc:/a@b"}]')
+    with pytest.raises(SettingsError, match="INFERENCE_PYFUNC_PYTHON is wrong: it is no program here; it takes"):
+        load_settings()

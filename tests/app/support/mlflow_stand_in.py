@@ -5,8 +5,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.app.support.models import sha256
 
@@ -18,14 +19,14 @@ class Version:
     """One model version.
 
     Attributes:
-        content: Its `model.onnx`.
+        content: Its `model.onnx`; None for none.
         sha256: The tag that promises its SHA-256; None for no tag.
         location: What MLflow says its artifacts' URI is; None for the proxy.
-        beside: Its other artifacts, by name.
+        beside: Its other artifacts, by path.
         tags: Its other tags.
     """
 
-    content: bytes
+    content: bytes | None
     sha256: str | None
     location: str | None = None
     beside: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -33,7 +34,7 @@ class Version:
 
     @property
     def artifacts(self) -> dict[str, bytes]:
-        return {"model.onnx": self.content, **self.beside}
+        return self.beside if self.content is None else {"model.onnx": self.content, **self.beside}
 
 
 @dataclass
@@ -56,11 +57,12 @@ class Faults:
 
 
 class MlflowStandIn:
-    """A tracking server with one registered model, `demo`."""
+    """A tracking server with the registered model `demo`, and maybe others of one version each."""
 
     def __init__(self, port: int = 0) -> None:
         self.versions: dict[str, Version] = {}
         self.alias: str | None = None
+        self.others: dict[str, str] = {}
         self.faults = Faults()
         self.faults.flowing.set()
         self.downloads = 0
@@ -100,13 +102,31 @@ class MlflowStandIn:
         self.versions[version] = Version(content, promised or sha256(content), beside=files)
         self.alias = version
 
-    def describe(self) -> dict[str, object] | None:
-        if self.alias is None:
+    def publish_folder(self, version: str, folder: Path, name: str = "demo") -> None:
+        """Add a version that is a model folder, and point the model's alias at it.
+
+        Args:
+            version: Its number, of no other model's version.
+            folder: What a flavour's `save_model` wrote.
+            name: The registered model.
+        """
+        files = {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+        files["SHA256SUMS"] = "".join(f"{sha256(content)}  {path}\n" for path, content in files.items()).encode()
+        tags = {"sha256sums": sha256(files["SHA256SUMS"])}
+        self.versions[version] = Version(None, None, beside=files, tags=tags)
+        if name == "demo":
+            self.alias = version
+        else:
+            self.others[name] = version
+
+    def describe(self, name: str = "demo") -> dict[str, object] | None:
+        alias = self.others.get(name, self.alias)
+        if alias is None:
             return None
-        version = self.versions[self.alias]
+        version = self.versions[alias]
         tags = [{"key": key, "value": value} for key, value in version.tags.items()]
         tags += [] if version.sha256 is None else [{"key": "sha256", "value": version.sha256}]
-        return {"name": "demo", "version": self.alias, "source": f"models:/m-{self.alias}", "tags": tags}
+        return {"name": name, "version": alias, "source": f"models:/m-{alias}", "tags": tags}
 
     def version_at(self, path: str) -> Version:
         """The version whose artifacts are at or around a path."""
@@ -119,11 +139,12 @@ class MlflowStandIn:
             return self.faults.api_status, {"error_code": "INTERNAL_ERROR"}
         if path.endswith("/registered-models/alias"):
             self.resolves += 1
-            found = self.describe()
+            found = self.describe(query["name"][0])
             return (200, {"model_version": found}) if found else (400, {"message": "alias not found"})
         if path == ARTIFACTS:
             artifacts = self.version_at(query["path"][0]).artifacts
-            files = [{"path": name, "is_dir": False, "file_size": len(each)} for name, each in artifacts.items()]
+            top = {path: each for path, each in artifacts.items() if "/" not in path}
+            files = [{"path": path, "is_dir": False, "file_size": len(each)} for path, each in top.items()]
             return 200, {"files": files}
         version = query["version"][0]
         location = self.versions[version].location or f"mlflow-artifacts:/1/models/m-{version}/artifacts"
@@ -147,7 +168,7 @@ def _handler(stand_in: MlflowStandIn) -> type[BaseHTTPRequestHandler]:
             if faults.artifact_status is not None:
                 self._json(faults.artifact_status, {"error_code": "INTERNAL_ERROR"})
                 return
-            content = stand_in.version_at(path).artifacts[path.rpartition("/")[2]]
+            content = stand_in.version_at(path).artifacts[unquote(path.partition("/artifacts/")[2])]
             self.send_response(200)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
