@@ -184,7 +184,7 @@ class _Reader:
 
     def header(self) -> tuple[str, Datatype, tuple[int, ...]]:
         name = str(self.take(self.number(_LENGTH)), "utf-8", "replace")
-        code, dimensions = _SHAPE.unpack(self.take(_SHAPE.size))
+        code, dimensions = map(int, _SHAPE.unpack(self.take(_SHAPE.size)))
         if code >= len(_DATATYPES) or dimensions > _MOST_DIMENSIONS:
             raise WireError(f"tensor {name!r} has datatype {code} and {dimensions} dimensions")
         return name, _DATATYPES[code], tuple(self.number(_SIZE) for _ in range(dimensions))

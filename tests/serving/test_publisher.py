@@ -4,6 +4,8 @@
 
 import hashlib
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,11 +16,14 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from model_publisher import tracking
 from model_publisher.__main__ import main
+from model_publisher.client import download_artifacts
 from model_publisher.errors import PublishError
 from model_publisher.parity import check_parity
-from model_publisher.publish import publish
+from model_publisher.publish import publish, publish_folder
 from model_publisher.published import find_published
-from tests.app.support.processes import free_port
+from tests.app.support.processes import eventually, free_port
+from tests.app.support.pyfunc_models import ROWS, fitted, save_columns
+from tests.app.support.server import InferenceServer
 from tests.serving.support.mlflow_server import MlflowServer
 
 _FEATURES = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
@@ -77,6 +82,57 @@ def test_a_version_carries_all_that_a_server_needs(mlflow_server: MlflowServer, 
 def test_a_regressor_goes_the_same_way(mlflow_server: MlflowServer) -> None:
     model = LinearRegression().fit(_FEATURES, _FEATURES @ np.arange(4) * 1000)
     assert publish(model, _FEATURES, name="regressor", mlflow_url=mlflow_server.url).version == "1"
+
+
+def test_a_folder_of_any_flavour_is_published_with_every_file_s_digest(
+    mlflow_server: MlflowServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_columns(tmp_path / "model", fitted())
+    assert main(["--mlflow-url", mlflow_server.url, "--name", "folder", "--folder", str(folder)]) == 0
+    published = json.loads(capsys.readouterr().out)
+    version = _api(mlflow_server, "registered-models/alias", name="folder", alias="production")["model_version"]
+    assert version["tags"] == [{"key": "sha256sums", "value": published["sha256"]}]
+    assert find_published(mlflow_server.url, "folder", "production") is not None
+    downloaded = download_artifacts(
+        artifact_uri="models:/folder@production", dst_path=str(tmp_path), tracking_uri=mlflow_server.url
+    )
+    check = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=downloaded, capture_output=True)
+    assert check.returncode == 0
+    assert len(check.stdout.splitlines()) == sum(1 for each in folder.rglob("*") if each.is_file())
+    sums = Path(downloaded, "SHA256SUMS").read_bytes()
+    assert hashlib.sha256(sums).hexdigest() == published["sha256"]
+
+
+def test_a_published_folder_is_served(mlflow_server: MlflowServer, tmp_path: Path) -> None:
+    model = fitted()
+    publish_folder(save_columns(tmp_path / "model", model), name="churn", mlflow_url=mlflow_server.url)
+    served = [{"name": "churn", "source": "pyfunc:/churn@production"}]
+    settings = {"INFERENCE_MODEL_NAME": "", "INFERENCE_MODELS": json.dumps(served)}
+    with InferenceServer(tmp_path / "server", mlflow_server.url, "churn", **settings) as server:
+        eventually(server.is_ready, "the model to be served", timeout=60)
+        rows = ROWS.to_dict(orient="records")
+        assert server.predict(rows).json() == {"predictions": np.asarray(model.predict(ROWS)).tolist()}
+
+
+def test_a_folder_that_no_server_could_serve_registers_nothing(mlflow_server: MlflowServer, tmp_path: Path) -> None:
+    folder = save_columns(tmp_path / "model", fitted())
+    (folder / "link").symlink_to("MLmodel")
+    with pytest.raises(PublishError, match="'link' is a link"):
+        publish_folder(folder, name="linked", mlflow_url=mlflow_server.url)
+    (folder / "link").unlink()
+    description = (folder / "MLmodel").read_text()
+    (folder / "MLmodel").write_text(description.replace("python_function:", "something_else:"))
+    with pytest.raises(PublishError, match="it has no flavour python_function"):
+        publish_folder(folder, name="linked", mlflow_url=mlflow_server.url)
+    with pytest.raises(PublishError, match="the model folder"):
+        publish_folder(tmp_path, name="linked", mlflow_url=mlflow_server.url)
+    assert httpx.get(f"{mlflow_server.url}/api/2.0/mlflow/registered-models/get?name=linked").status_code == 404
+
+
+def test_a_folder_needs_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--mlflow-url", "http://127.0.0.1:9", "--folder", "model"])
+    assert "--folder needs --name" in capsys.readouterr().err
 
 
 def test_a_failure_on_the_way_leaves_the_alias(
