@@ -58,7 +58,8 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, 
         ),
         (
             '[{"name": "a", "source": "pyfunc:/a@b", "priority": "high", "variant": "int8"}]',
-            "at 0 (a source pyfunc:/... has no priority, variant)",
+            "got \"{'name': 'a', 'source': 'pyfunc:/a@b', 'priority': 'high', 'variant': 'int8'}\" at 0 "
+            "(a source pyfunc:/... has no priority, variant)",
         ),
     ],
 )

@@ -93,12 +93,11 @@ def test_a_folder_of_any_flavour_is_published_with_every_file_s_digest(
     version = _api(mlflow_server, "registered-models/alias", name="folder", alias="production")["model_version"]
     assert version["tags"] == [{"key": "sha256sums", "value": published["sha256"]}]
     assert find_published(mlflow_server.url, "folder", "production") is not None
-    downloaded = download_artifacts(
-        artifact_uri="models:/folder@production", dst_path=str(tmp_path), tracking_uri=mlflow_server.url
-    )
-    check = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=downloaded, capture_output=True)
-    assert check.returncode == 0
-    assert len(check.stdout.splitlines()) == sum(1 for each in folder.rglob("*") if each.is_file())
+    location = _api(mlflow_server, "model-versions/get-download-uri", name="folder", version="1")["artifact_uri"]
+    downloaded = download_artifacts(artifact_uri=location, dst_path=str(tmp_path), tracking_uri=mlflow_server.url)
+    check = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    checked = subprocess.run(check, cwd=downloaded, capture_output=True, check=True)
+    assert len(checked.stdout.splitlines()) == sum(1 for each in folder.rglob("*") if each.is_file())
     sums = Path(downloaded, "SHA256SUMS").read_bytes()
     assert hashlib.sha256(sums).hexdigest() == published["sha256"]
 
