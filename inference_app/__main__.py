@@ -2,18 +2,18 @@
 
 import gc
 import signal
+import socket
 import sys
 from types import FrameType
 
 import uvicorn
 
-from inference_app.app import create_app
+from inference_app.app import DRAIN_SECONDS, App, create_app
 from inference_app.logs import configure_logs
 from inference_app.model import Models
 from inference_app.registry import BrokenImageError
 from inference_app.settings import SettingsError, load_settings
 
-_DRAIN_SECONDS = 25  # under the 30 s that Kubernetes grants by default
 # Longer than the idle time of usual clients and load balancers (60 s): who closes first must not be the server, or a
 # request that is on its way meets a closed connection.
 _KEEP_ALIVE_SECONDS = 75
@@ -23,13 +23,19 @@ _GC_THRESHOLD = 10_000  # requests leave no cycles behind, so looking for some a
 class _Server(uvicorn.Server):
     """Reports not ready from the moment it is told to stop, while it finishes what is in flight."""
 
-    def __init__(self, config: uvicorn.Config, models: Models) -> None:
+    def __init__(self, config: uvicorn.Config, models: Models, app: App) -> None:
         super().__init__(config)
         self._models = models
+        self._app = app
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._models.drain()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain gRPC while HTTP drains."""
+        self._app.drain()
+        await super().shutdown(sockets)
 
 
 def main() -> int:
@@ -58,7 +64,7 @@ def main() -> int:
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     # uvicorn raises the signal again once it is done: a stop that was asked for is a success.
@@ -67,7 +73,7 @@ def main() -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
-    _Server(config, models).run()
+    _Server(config, models, app).run()
     return 0
 
 

@@ -11,14 +11,13 @@ from typing import Any
 from fastapi import FastAPI
 
 from inference_app import SERVER, VERSION
+from inference_app.access_log import AccessLog
 from inference_app.cpus import available_cpus
 from inference_app.engine import Engine, ServingSettings, SessionSettings
-from inference_app.http.access_log import AccessLog
 from inference_app.http.context import RequestContext
 from inference_app.http.errors import handle_errors
 from inference_app.http.inference import Inference
 from inference_app.http.lane import lane
-from inference_app.http.limits import BodyLimits
 from inference_app.http.routes import (
     inference_routes,
     operations_routes,
@@ -27,16 +26,18 @@ from inference_app.http.routes import (
     v2_routes,
     webhook_routes,
 )
+from inference_app.limits import BodyLimits
 from inference_app.metrics import Metrics
 from inference_app.model import Model, Models
 from inference_app.pyfunc.host import PyfuncHost
 from inference_app.pyfunc.model import PyfuncSettings
 from inference_app.pyfunc.process import WorkerSettings
 from inference_app.registry import Follower, RefusedWebhookError, WebhookVerifier, follow
-from inference_app.rpc import GrpcServer
+from inference_app.rpc import GrpcServer, Record
 from inference_app.settings import ModelSettings, Settings
 from inference_app.traces import configured_tracer
 
+DRAIN_SECONDS = 25  # under the 30 s that Kubernetes grants by default
 _STOP_SECONDS = 2  # for a follower to let go; what it was at is begun anew at the next start
 _BODY_SECONDS = 60
 
@@ -48,10 +49,12 @@ class App:
     Attributes:
         asgi: The application, which answers everything.
         connection: The class of a connection, which answers inference by itself.
+        drain: What to call when the HTTP server begins to shut down, so that gRPC does at the same time.
     """
 
     asgi: FastAPI
     connection: type[Any]
+    drain: Callable[[], None]
 
 
 def create_app(settings: Settings, models: Models) -> App:
@@ -89,14 +92,22 @@ def create_app(settings: Settings, models: Models) -> App:
     access_log = AccessLog(settings.access_log_per_second)
     tracer = configured_tracer()
     inference = Inference(models, metrics, tracer)
+
+    async def look_now(name: str) -> None:
+        # Models of the image have no follower.
+        looks = [asyncio.wrap_future(follower.look_now()) for follower in followers if follower.name == name]
+        await asyncio.gather(*looks, return_exceptions=True)
+
     grpc = GrpcServer(
         models,
-        host=settings.host,
-        port=settings.grpc_port,
-        max_message_bytes=settings.max_body_bytes,
-        observer=metrics,
-        tracer=tracer,
+        address=(settings.host, settings.grpc_port),
+        limits=limits,
+        record=Record(metrics, access_log, tracer),
+        look_now=look_now,
     )
+
+    def drain() -> None:
+        grpc.drain(DRAIN_SECONDS)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -104,7 +115,8 @@ def create_app(settings: Settings, models: Models) -> App:
             follower.start()
         await grpc.start()
         yield
-        await grpc.stop(_STOP_SECONDS)
+        drain()
+        await grpc.stop()
         for follower in followers:
             follower.stop(_STOP_SECONDS)
         engine.close()
@@ -126,12 +138,12 @@ def create_app(settings: Settings, models: Models) -> App:
     asgi.include_router(inference_routes(inference, limits))
     asgi.include_router(v1_routes(models))
     asgi.include_router(v2_routes(models))
-    asgi.include_router(repository_routes(models, lambda name: _look(followers, lambda each: each.name == name)))
+    asgi.include_router(repository_routes(models, look_now))
     asgi.include_router(operations_routes(models, metrics.exposition))
     if settings.webhook_secret is not None:
         receive = _receiver(WebhookVerifier(settings.webhook_secret.get_secret_value()), followers)
         asgi.include_router(webhook_routes(receive, limits))
-    return App(asgi, lane(inference, limits, access_log))
+    return App(asgi, lane(inference, limits, access_log), drain)
 
 
 def _loader(engine: Engine, model: ModelSettings) -> Callable[[Path, str], Model]:
@@ -169,9 +181,3 @@ def _receiver(verifier: WebhookVerifier, followers: list[Follower]) -> Callable[
         return None
 
     return receive
-
-
-async def _look(followers: list[Follower], is_meant: Callable[[Follower], bool]) -> None:
-    """Wait for a look at the sources that are meant; models of the image have none."""
-    looks = [asyncio.wrap_future(follower.look_now()) for follower in followers if is_meant(follower)]
-    await asyncio.gather(*looks, return_exceptions=True)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from starlette.requests import Request
 
 from inference_app.errors import OverloadedError, SlowSenderError, TooLargeError
-from inference_app.http.limits import BodyLimits
+from inference_app.limits import BodyLimits
 
 
 @asynccontextmanager

@@ -6,10 +6,10 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inference_app.http.access_log import AccessLog
+from inference_app.access_log import AccessLog
 from inference_app.http.errors import as_response
-from inference_app.http.identity import HEADER, identify
 from inference_app.http.reply import internal_error_reply
+from inference_app.identity import HEADER, identify
 from inference_app.logs import request_id, trace_id
 
 _log = logging.getLogger(__name__)

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from inference_app.access_log import AccessLog
 from inference_app.errors import OverloadedError, ServingError, SlowSenderError, TooLargeError
-from inference_app.http.access_log import AccessLog
-from inference_app.http.identity import HEADER, identify
 from inference_app.http.inference import JSON_SIZE_HEADER, Inference, Route
-from inference_app.http.limits import BodyLimits
 from inference_app.http.reply import CLIENT_CLOSED_REQUEST, Headers, Reply
+from inference_app.identity import HEADER, identify
+from inference_app.limits import BodyLimits
 from inference_app.model import Cancellable, ServedModel
 
 

@@ -1,11 +1,15 @@
 """One call of a method, as the method sees it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from inference_app.model import ServedModel
 from inference_app.rpc.headers import RequestHeaders
 from inference_app.rpc.status import Status
+from inference_app.traces import Trace
+
+_NOTHING = memoryview(b"")
 
 
 class Sender(Protocol):
@@ -15,7 +19,7 @@ class Sender(Protocol):
         """Send one message of a call."""
         ...
 
-    def finish(self, call: "Call", status: Status, message: str, metadata: Mapping[str, str]) -> None:
+    def finish(self, call: "Call", status: Status, message: str) -> None:
         """End a call; nothing of it may be sent after that."""
         ...
 
@@ -33,15 +37,20 @@ class Call:
         stream: The call's number on the connection.
         method: What was called.
         headers: What the client said of it.
+        identity: The request's id, for logs and the client.
         window: Bytes that the client is ready to take of this call.
         deadline: When the client's patience ends, on the clock of `time.monotonic`; None if it does not.
+        served: Who answers, if the method says so.
+        trace: The call's, if it has one.
         on_cancel: To be called when the client gives up, if the method sets it.
-        parts: What has arrived of the message that is not complete.
-        arrived: Bytes in `parts`.
+        received: What has arrived of messages that are not whole.
+        held: Bytes that are counted for this call.
         unsent: What waits until the client is ready for more.
         ending: The trailers to send after that.
+        began: When the first message was whole, on the clock of `time.perf_counter`.
         has_begun: Whether the response's headers are sent.
         is_open: Whether the method may still send.
+        is_moving: Whether something came or went since the server last looked.
         client_is_done: Whether the client has sent all that it will.
     """
 
@@ -49,16 +58,21 @@ class Call:
     stream: int
     method: "Method"
     headers: RequestHeaders
+    identity: str
     window: int
-    deadline: float | None = None
+    deadline: float | None
+    client_is_done: bool
+    served: ServedModel | None = None
+    trace: Trace | None = None
     on_cancel: Callable[[], Any] | None = None
-    parts: list[bytes] = field(default_factory=list[bytes])
-    arrived: int = 0
-    unsent: bytes = b""
+    received: bytearray | None = None
+    held: int = 0
+    unsent: memoryview = _NOTHING
     ending: bytes | None = None
+    began: float = 0.0
     has_begun: bool = False
     is_open: bool = True
-    client_is_done: bool = False
+    is_moving: bool = True
 
     def answer(self, message: bytes) -> None:
         """Send the one message of a unary call, and end it well."""
@@ -70,10 +84,10 @@ class Call:
         if self.is_open:
             self.sender.send(self, message)
 
-    def finish(self, status: Status, message: str = "", metadata: Mapping[str, str] | None = None) -> None:
+    def finish(self, status: Status, message: str = "") -> None:
         """End the call."""
         if self.is_open:
-            self.sender.finish(self, status, message, metadata or {})
+            self.sender.finish(self, status, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +96,12 @@ class Method:
 
     Attributes:
         handle: Called with each message of the client; of a unary call that is one, after which the client is done.
+        infers: Whether calls are inferences, which metrics count.
         streams: Whether the client may send many messages; then the call ends well when the client is done.
         lasts: Whether calls last as long as the client likes, so that a server which shuts down doesn't wait for them.
     """
 
     handle: Callable[[Call, bytes], None]
+    infers: bool = False
     streams: bool = False
     lasts: bool = False

@@ -4,14 +4,17 @@ Source: gRPC, "gRPC over HTTP2"; RFC 7541 (HPACK). What this server writes never
 that a header block is the same bytes on every connection.
 """
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
-from hpack import Decoder, HPACKError
+from hpack import Decoder, HPACKError, OversizedHeaderListError
 
-from inference_app.rpc.frames import COMPRESSION_ERROR, Http2Error
+from inference_app.identity import HEADER
+from inference_app.model import ServedModel
+from inference_app.rpc.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, Http2Error
 from inference_app.rpc.status import Status
 
 LARGEST_HEADERS: Final = 16384  # bytes of one request's header list, as HPACK counts them
@@ -22,6 +25,9 @@ _REQUIRED = {b":method", b":scheme", b":path"}
 _PSEUDO = {*_REQUIRED, b":authority"}
 _OF_CONNECTIONS = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 _TRACE = {b"traceparent", b"tracestate", b"baggage"}
+_NAME = re.compile(rb":?[!#$%&'*+.^_`|~0-9a-z-]+")
+_CONTENT_TYPE = re.compile(rb"application/grpc(\+proto)?( *;.*)?", re.DOTALL)
+_FORBIDDEN_IN_VALUES = re.compile(rb"[\0\r\n]")
 _REMEMBERED = 64  # header blocks; a client that reuses its connection sends few different ones
 
 
@@ -31,6 +37,7 @@ class RequestHeaders:
 
     Attributes:
         path: `/package.Service/Method`.
+        request_id: The client's own identity of the request, if it has one.
         is_malformed: Whether HTTP/2 forbids such headers.
         is_grpc: Whether it is a gRPC request at all.
         timeout: Seconds in which the client wants its answer; None to wait.
@@ -38,7 +45,8 @@ class RequestHeaders:
         trace: Those that name the trace it belongs to (W3C Trace Context).
     """
 
-    path: bytes
+    path: str
+    request_id: bytes | None
     is_malformed: bool
     is_grpc: bool
     timeout: float | None
@@ -81,6 +89,9 @@ class HeaderReader:
         before = [*table.dynamic_entries]
         try:
             headers = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
+        except OversizedHeaderListError:
+            # What is left of the block could have changed the dynamic table, so there is no going on.
+            raise Http2Error(ENHANCE_YOUR_CALM, f"headers are larger than {LARGEST_HEADERS} bytes") from None
         except HPACKError as error:
             raise Http2Error(COMPRESSION_ERROR, f"header block: {error}") from None
         if before != [*table.dynamic_entries]:
@@ -92,9 +103,10 @@ def _parse(headers: list[tuple[bytes, bytes]]) -> RequestHeaders:
     named = dict(headers)
     encoding = named.get(b"grpc-encoding", b"identity")
     return RequestHeaders(
-        path=named.get(b":path", b""),
+        path=named.get(b":path", b"").decode(errors="replace"),
+        request_id=named.get(HEADER),
         is_malformed=_is_malformed(headers, named),
-        is_grpc=named.get(b":method") == b"POST" and named.get(b"content-type", b"").startswith(b"application/grpc"),
+        is_grpc=named.get(b":method") == b"POST" and bool(_CONTENT_TYPE.fullmatch(named.get(b"content-type", b""))),
         timeout=_seconds(named.get(b"grpc-timeout", b"")),
         compressed=_ENCODINGS.get(encoding),
         trace=tuple([header for header in headers if header[0] in _TRACE]),
@@ -106,7 +118,8 @@ def _is_malformed(headers: list[tuple[bytes, bytes]], named: dict[bytes, bytes])
     names = [name for name, _ in headers]
     pseudo = [name for name in names if name[:1] == b":"]
     return (
-        any(name != name.lower() or name in _OF_CONNECTIONS for name in names)
+        any(not _NAME.fullmatch(name) or name in _OF_CONNECTIONS for name in names)
+        or any(_FORBIDDEN_IN_VALUES.search(value) for _, value in headers)
         or names[: len(pseudo)] != pseudo
         or len({*pseudo}) != len(pseudo)
         or not {*pseudo} <= _PSEUDO
@@ -149,8 +162,21 @@ TRAILERS_OK: Final = _literal(b"grpc-status", b"0")
 NOT_GRPC: Final = _literal(b":status", b"415")
 
 
-def trailers(status: Status, message: str, metadata: Mapping[str, str]) -> bytes:
-    """How a call ended; the message may be any text."""
-    escaped = quote(message[:1024], safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~").encode()
-    block = _literal(b"grpc-status", b"%d" % status) + _literal(b"grpc-message", escaped)
-    return block + b"".join(_literal(name.encode(), value.encode()) for name, value in metadata.items())
+def trailers(status: Status, message: str) -> bytes:
+    """How a call ended that did not end well; the message may be any text."""
+    escaped = quote(message[:1024], safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}~", errors="replace").encode()
+    return _literal(b"grpc-status", b"%d" % status) + _literal(b"grpc-message", escaped)
+
+
+def said_of(identity: str, served: ServedModel | None) -> bytes:
+    """What all trailers say: which request this was, and who answered it."""
+    block = _REQUEST_ID + _string(identity.encode())
+    return block if served is None else block + _named(served.name, served.version)
+
+
+@lru_cache(maxsize=1024)
+def _named(name: str, version: str) -> bytes:
+    return _literal(b"x-model-name", name.encode()) + _literal(b"x-model-version", version.encode())
+
+
+_REQUEST_ID = b"\0" + _string(HEADER)

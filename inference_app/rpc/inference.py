@@ -6,15 +6,12 @@ with typed contents with typed ones, unless an output is FP16, which has no type
 
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any, cast
 
 from google.protobuf.message import DecodeError
 
 from inference_app.errors import InvalidRequestError
 from inference_app.model import (
-    Cancellable,
     Datatype,
     InferRequest,
     Models,
@@ -31,10 +28,7 @@ from inference_app.protocols.elements import to_array, wrong_element
 from inference_app.rpc import inference_pb2 as pb
 from inference_app.rpc.call import Call
 from inference_app.rpc.failures import fail
-from inference_app.rpc.observer import Observer
-from inference_app.rpc.service import SERVICE
-from inference_app.rpc.status import FAULTS, Status
-from inference_app.traces import Trace, Tracer
+from inference_app.rpc.record import Record
 
 _CONTENTS = {
     Datatype.BOOL: "bool_contents",
@@ -52,90 +46,41 @@ _CONTENTS = {
 }
 
 
-# Source: OpenTelemetry, "Semantic conventions for gRPC".
-_SPAN = f"{SERVICE}/ModelInfer"
-_ATTRIBUTES = {"rpc.system.name": "grpc", "rpc.method": _SPAN}
-_STATUS = "rpc.response.status_code"
-_GIVEN_UP = {_STATUS: Status.CANCELLED.name}
-
-
 class Inference:
     """The method, without a task of its own for each call: the model calls back with the outcome."""
 
-    def __init__(self, models: Models, observer: Observer, tracer: Tracer | None = None) -> None:
+    def __init__(self, models: Models, record: Record) -> None:
         self._models = models
-        self._observer = observer
-        self._tracer = tracer
+        self._record = record
 
     def handle(self, call: Call, message: bytes) -> None:
         """See `Method.handle`."""
-        pending = _Pending(call, self._observer, time.perf_counter())
-        trace = None
-        if self._tracer is not None:
-            trace = pending.trace = self._tracer.begin(_SPAN, _ATTRIBUTES, call.headers.trace, _GIVEN_UP)
-        try:
-            request = parse(message)
-            served = pending.served = self._models.find(request.model_name, request.model_version or None)
-            decoded = pending.request = decode(request, served.model.signature)
-            pending.raw = bool(request.raw_input_contents)
-            deadline = _deadline(call, decoded)
+        trace = self._record.began(call)
+        request = parse(message)
+        served = call.served = self._models.find(request.model_name, request.model_version or None)
+        decoded = decode(request, served.model.signature)
+        raw = bool(request.raw_input_contents)
+
+        def answer(outcome: Outcome) -> None:
+            if isinstance(outcome, Exception):
+                fail(call, outcome)
+                return
+            try:
+                message = encode(outcome, decoded, served, raw=raw)
+            except Exception as error:  # whatever it is, the call fails with it
+                fail(call, error)
+                return
             if trace is not None:
-                ticket = trace.start(served, decoded.inputs, deadline, pending.finish)
-            else:
-                ticket = served.model.start(decoded.inputs, deadline, pending.finish)
-        except Exception as error:  # whatever it is, the call fails with it
-            with trace.in_logs() if trace is not None else nullcontext():
-                pending.fail(error)
-            return
+                trace.answered()
+            call.answer(message)
+
+        deadline = _deadline(call, decoded)
+        if trace is not None:
+            ticket = trace.start(served, decoded.inputs, deadline, answer)
+        else:
+            ticket = served.model.start(decoded.inputs, deadline, answer)
         if call.is_open:
-            pending.ticket = ticket
-            call.on_cancel = pending.cancel
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A call from its beginning to its outcome."""
-
-    call: Call
-    observer: Observer
-    started: float
-    served: ServedModel | None = None
-    request: InferRequest | None = None
-    raw: bool = False
-    ticket: Cancellable | None = None
-    trace: Trace | None = None
-
-    def finish(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Exception) or self.served is None or self.request is None:
-            self.fail(outcome if isinstance(outcome, Exception) else RuntimeError("an outcome of nothing"))
-            return
-        served = self.served
-        try:
-            message = encode(outcome, self.request, served, raw=self.raw)
-            if self.trace is not None:
-                self.trace.answered()
-            self.call.answer(message)
-        except Exception as error:  # whatever it is, the call fails with it
-            self.fail(error)
-            return
-        self.observer.inferred(served.name, served.version, served.model.quantized, time.perf_counter() - self.started)
-        self._tell(Status.OK)
-
-    def fail(self, error: Exception) -> None:
-        self._tell(fail(self.call, error))
-
-    def cancel(self) -> None:
-        if self.ticket is not None:
-            self.ticket.cancel()
-        self._tell(Status.CANCELLED)
-
-    def _tell(self, status: Status) -> None:
-        served = self.served
-        self.observer.answered(served.name if served else "", served.version if served else "", status.name)
-        if self.trace is not None:
-            is_fault = status in FAULTS
-            ending = {_STATUS: status.name, "error.type": status.name} if is_fault else {_STATUS: status.name}
-            self.trace.end(ending, failed=status is not Status.OK, is_fault=is_fault)
+            call.on_cancel = ticket.cancel
 
 
 def parse(message: bytes) -> pb.ModelInferRequest:

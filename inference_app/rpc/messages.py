@@ -17,11 +17,11 @@ def prefixed(message: bytes) -> bytes:
     return b"%b%b%b" % (b"\0", len(message).to_bytes(4), message)
 
 
-def unprefixed(content: bytes, limit: int, *, compressed: bool) -> bytes:
+def unprefixed(content: memoryview, limit: int, *, compressed: bool) -> bytes:
     """The one message in these bytes.
 
     Args:
-        content: All that a client sent in a call.
+        content: A message with its prefix.
         limit: The largest message to take, in bytes.
         compressed: Whether the client may compress.
 
@@ -30,11 +30,11 @@ def unprefixed(content: bytes, limit: int, *, compressed: bool) -> bytes:
         TooLargeError: it is larger than the limit.
     """
     size = int.from_bytes(content[1:PREFIX_SIZE])
-    if len(content) != size + PREFIX_SIZE:
-        raise InvalidRequestError(f"message: says {size} bytes, {len(content)} came with its prefix of {PREFIX_SIZE}")
     if size > limit:
         raise TooLargeError(f"message: larger than {limit} bytes")
-    message = content[PREFIX_SIZE:]
+    if len(content) != size + PREFIX_SIZE:
+        raise InvalidRequestError(f"message: says {size} bytes, {len(content)} came with its prefix of {PREFIX_SIZE}")
+    message = bytes(content[PREFIX_SIZE:])
     if content[0] == 0:
         return message
     if content[0] != 1 or not compressed:
@@ -50,6 +50,6 @@ def _decompressed(message: bytes, limit: int) -> bytes:
         raise InvalidRequestError("message: not compressed as grpc-encoding says") from None
     if len(content) > limit:
         raise TooLargeError(f"message: larger than {limit} bytes when decompressed")
-    if not decompressor.eof:
-        raise InvalidRequestError("message: ends in the midst of its compressed content")
+    if not decompressor.eof or decompressor.unused_data:
+        raise InvalidRequestError("message: its compressed content ends too early or too late")
     return content

@@ -5,15 +5,17 @@ Source: gRPC, "GRPC Server Reflection Protocol"; the messages of v1 are those of
 
 from collections.abc import Sequence
 
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import DecodeError
-from grpc_reflection.v1alpha import reflection_pb2 as pb
+from google.protobuf.json_format import MessageToJson, Parse
 
-from inference_app.errors import InvalidRequestError
+from inference_app.rpc import reflection_pb2 as pb
 from inference_app.rpc.call import Call, Method
+from inference_app.rpc.service import parsed
 from inference_app.rpc.status import Status
 
-_SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+_PACKAGES = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
+_SERVICES = tuple(f"{package}.ServerReflection" for package in _PACKAGES)
 
 
 class Reflection:
@@ -27,20 +29,15 @@ class Reflection:
     def __init__(self, services: Sequence[str], files: Sequence[bytes]) -> None:
         self._services = services
         self._pool = DescriptorPool()
-        for file in files:
+        for file in (*files, pb.DESCRIPTOR.serialized_pb, _alpha(pb.DESCRIPTOR.serialized_pb)):
             self._pool.AddSerializedFile(file)
 
-    def methods(self) -> dict[bytes, Method]:
+    def methods(self) -> dict[str, Method]:
         """The method, by its path in either version."""
-        return {
-            f"/{service}/ServerReflectionInfo".encode(): Method(self._handle, streams=True) for service in _SERVICES
-        }
+        return {f"/{service}/ServerReflectionInfo": Method(self._handle, streams=True) for service in _SERVICES}
 
     def _handle(self, call: Call, message: bytes) -> None:
-        try:
-            request = pb.ServerReflectionRequest.FromString(message)
-        except DecodeError:
-            raise InvalidRequestError("message: not a ServerReflectionRequest") from None
+        request = parsed(pb.ServerReflectionRequest, message)
         response = self._answer(request)
         response.valid_host = request.host
         response.original_request.CopyFrom(request)
@@ -69,3 +66,10 @@ class Reflection:
 
 def _error(status: Status, message: str) -> pb.ServerReflectionResponse:
     return pb.ServerReflectionResponse(error_response=pb.ErrorResponse(error_code=status, error_message=message))
+
+
+def _alpha(file: bytes) -> bytes:
+    """The description of v1alpha, made from that of v1."""
+    text = MessageToJson(FileDescriptorProto.FromString(file))
+    text = text.replace(_PACKAGES[0], _PACKAGES[1]).replace("reflection.proto", "reflection_v1alpha.proto")
+    return Parse(text, FileDescriptorProto()).SerializeToString()

@@ -2,24 +2,22 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from grpc_health.v1 import health_pb2
-
+from inference_app.limits import BodyLimits
 from inference_app.model import Models
-from inference_app.rpc import inference_pb2
+from inference_app.rpc import health_pb2, inference_pb2
 from inference_app.rpc.call import Method
 from inference_app.rpc.connection import Connection, Host
 from inference_app.rpc.health import HEALTH, Health
 from inference_app.rpc.inference import Inference
-from inference_app.rpc.observer import Observer
+from inference_app.rpc.record import Record
 from inference_app.rpc.reflection import Reflection
 from inference_app.rpc.service import SERVICE, Service
-from inference_app.traces import Tracer
 
 _CALLS: Final = 1024  # at the same time on one connection
-_BUFFERED_MESSAGES: Final = 16  # of the largest size, incomplete, over all connections
 _IDLE_SECONDS: Final = 60  # until TCP asks whether a silent client is still there
 _BACKLOG: Final = 1024
 
@@ -29,33 +27,32 @@ class GrpcServer:
 
     Args:
         models: What is served.
-        host: The address to listen on.
-        port: The port to listen on; 0 for any.
-        max_message_bytes: The largest message that is taken.
-        observer: Who is told of requests.
-        tracer: Who traces them, if somebody does.
+        address: The host and port to listen on; port 0 for any.
+        limits: How much of messages is taken, and how slowly; shared with whoever else receives requests.
+        record: Told of each call that ended, and of inferences that begin.
+        look_now: Has a model's source looked at without delay; done when that look is.
     """
 
-    def __init__(  # noqa: PLR0913 - what a server has to know
+    def __init__(
         self,
         models: Models,
         *,
-        host: str,
-        port: int,
-        max_message_bytes: int,
-        observer: Observer,
-        tracer: Tracer | None = None,
+        address: tuple[str, int],
+        limits: BodyLimits,
+        record: Record,
+        look_now: Callable[[str], Awaitable[object]],
     ) -> None:
         files = (inference_pb2.DESCRIPTOR.serialized_pb, health_pb2.DESCRIPTOR.serialized_pb)
         methods = {
-            **Service(models).methods(),
+            **Service(models, look_now).methods(),
             **Health(models).methods(),
             **Reflection((SERVICE, HEALTH), files).methods(),
-            f"/{SERVICE}/ModelInfer".encode(): Method(Inference(models, observer, tracer).handle),
+            f"/{SERVICE}/ModelInfer": Method(Inference(models, record).handle, infers=True),
         }
-        self._host = Host(methods, max_message_bytes, max_message_bytes * _BUFFERED_MESSAGES, _CALLS)
-        self._address = (host, port)
+        self._host = Host(methods, limits, _CALLS, record.ended)
+        self._address = address
         self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self) -> int:
         """Listen; returns the port.
@@ -64,9 +61,9 @@ class GrpcServer:
             OSError: the address cannot be had.
         """
         host, port = self._address
-        self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._host), host, port, backlog=_BACKLOG
-        )
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: Connection(self._host), host, port, backlog=_BACKLOG)
+        self._sweeper = loop.call_later(self._host.limits.seconds, self._sweep)
         listening = self._listener.sockets[0]
         # Connections take these over from the socket that listens.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -74,16 +71,28 @@ class GrpcServer:
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE_SECONDS)
         return int(listening.getsockname()[1])
 
-    async def stop(self, grace_seconds: float) -> None:
-        """Take no more connections, answer what has begun, and end what is not answered in time."""
+    def drain(self, grace_seconds: float) -> None:
+        """Take no more connections, close each when what has begun on it is answered, and all of them in so long."""
         if self._listener is None:
             return
         self._listener.close()
+        self._listener = None
         for connection in [*self._host.connections]:
             connection.drain()
+        asyncio.get_running_loop().call_later(grace_seconds, self._abort)
+
+    async def stop(self) -> None:
+        """Wait for the end of the draining."""
         if self._host.connections:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._host.is_empty.wait(), grace_seconds)
+            await self._host.is_empty.wait()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def _abort(self) -> None:
         for connection in [*self._host.connections]:
             connection.abort()
-        self._listener = None
+
+    def _sweep(self) -> None:
+        for connection in [*self._host.connections]:
+            connection.sweep()
+        self._sweeper = asyncio.get_running_loop().call_later(self._host.limits.seconds, self._sweep)

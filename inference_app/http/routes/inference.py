@@ -12,8 +12,8 @@ from inference_app.errors import ServingError
 from inference_app.http.body import whole_body
 from inference_app.http.errors import as_response
 from inference_app.http.inference import JSON_SIZE_HEADER, Inference
-from inference_app.http.limits import BodyLimits
 from inference_app.http.reply import Reply
+from inference_app.limits import BodyLimits
 from inference_app.logs import request_id, trace_id
 from inference_app.model import ServedModel
 

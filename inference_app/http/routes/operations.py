@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from inference_app.errors import NotReadyError
 from inference_app.http.body import whole_body
-from inference_app.http.limits import BodyLimits
 from inference_app.http.routes.documents import json_response
+from inference_app.limits import BodyLimits
 from inference_app.model import Models
 
 

@@ -1,4 +1,4 @@
-"""Generate the Python messages of V2 over gRPC: `.venv/bin/python -m tests.app.support.generate_rpc`."""
+"""Generate the Python messages of everything over gRPC: `.venv/bin/python -m tests.app.support.generate_rpc`."""
 
 import sys
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 FOLDER = Path(__file__).parents[3] / "inference_app" / "rpc"
-GENERATED = ("inference_pb2.py", "inference_pb2.pyi")
+PROTOS = ("inference", "health", "reflection")
 
 # Into a pool of their own: clients have messages of the same names, and may live in the same process.
 _NOT_OURS = "# fmt: off\n# pyright: basic, reportMissingTypeArgument=false\n"
@@ -19,9 +19,9 @@ def generate() -> dict[str, str]:
     compile_ = import_module("grpc_tools.protoc").main
     with tempfile.TemporaryDirectory() as folder:
         command = ["protoc", f"--proto_path={FOLDER}", f"--python_out={folder}", f"--pyi_out={folder}"]
-        if cast("int", compile_([*command, "inference.proto"])):
-            sys.exit("inference.proto is wrong, see above")
-        texts = {name: (Path(folder) / name).read_text() for name in GENERATED}
+        if cast("int", compile_([*command, *(f"{name}.proto" for name in PROTOS)])):
+            sys.exit("a .proto is wrong, see above")
+        texts = {file.name: file.read_text() for file in Path(folder).iterdir()}
     return {name: _NOT_OURS + text.replace(_SHARED, _OWN) for name, text in texts.items()}
 
 

@@ -23,9 +23,9 @@ class AccessLog:
         self._omitted = 0
 
     def note(  # noqa: PLR0913 - a line has these fields
-        self, identity: str, method: str, path: str, *, status: int, seconds: float, served: ServedModel | None
+        self, identity: str, method: str, path: str, *, status: int | str, seconds: float, served: ServedModel | None
     ) -> None:
-        """A request was answered."""
+        """A request was answered: with a status of HTTP, or of gRPC by its name."""
         now = int(time.monotonic())
         if now != self._second:
             self._second, self._left = now, self._per_second
