@@ -25,6 +25,7 @@ from inference_app.rpc.reader import FRAME_SIZE, FrameReader
 from inference_app.rpc.status import Status
 
 _WINDOW_STEP: Final = 1 << 28  # bytes taken between two updates of the connection's window, which is larger
+_LINGER_SECONDS: Final = 2  # for a client to read why its connection ends
 _SETTING_COST: Final = 100  # of a client's patience: a setting can concern every call
 
 
@@ -147,11 +148,10 @@ class Connection(asyncio.Protocol):
 
     def sweep(self) -> None:
         """Give up what has not moved since the last sweep."""
-        if self._is_ended or not self._reader.is_greeted:
+        if not self._reader.is_greeted:
             if not self._is_moving:
                 self._transport.abort()
             self._is_moving = False
-            return
         for call in [*self._calls.values()]:
             is_sending = not call.client_is_done and (bool(call.received) or not call.has_begun) and call.is_open
             if not is_sending and not call.unsent:
@@ -384,7 +384,12 @@ class Connection(asyncio.Protocol):
         self._is_ended = True
         self._cancel_all()
         self._write(frames.goaway(self._last_stream, code, reason))
-        self._transport.close()
+        if code == frames.NO_ERROR:
+            self._transport.close()
+        else:
+            # Closed with something unread, the client's system would throw away what it has not read itself.
+            self._transport.write_eof()
+        asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.abort)
 
 
 _UNKNOWN = Method(lambda call, _: call.finish(Status.UNIMPLEMENTED))

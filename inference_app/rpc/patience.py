@@ -9,7 +9,8 @@ from typing import Final
 
 from inference_app.rpc.frames import ENHANCE_YOUR_CALM, Http2Error
 
-_MOST: Final = 10_000  # at once, and again in each second
+_MOST: Final = 10_000  # at once
+_EACH_SECOND: Final = 1_000  # again
 
 
 class Patience:
@@ -28,7 +29,7 @@ class Patience:
         self._left -= cost
         if self._left < 0:
             now = monotonic()
-            self._left = min(_MOST, self._left + (now - self._since) * _MOST)
+            self._left = min(_MOST, self._left + (now - self._since) * _EACH_SECOND)
             self._since = now
             if self._left < 0:
                 raise Http2Error(ENHANCE_YOUR_CALM, "too many frames that ask for nothing")
