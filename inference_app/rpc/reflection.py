@@ -5,6 +5,7 @@ Source: gRPC, "GRPC Server Reflection Protocol"; the messages of v1 are those of
 
 from collections.abc import Sequence
 
+from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToJson, Parse
@@ -57,11 +58,17 @@ class Reflection:
 
     def _file(self, name: str, *, by_name: bool) -> pb.ServerReflectionResponse:
         try:
-            file = self._pool.FindFileByName(name) if by_name else self._pool.FindFileContainingSymbol(name)
+            file = self._pool.FindFileByName(name) if by_name else self._containing(name)
         except KeyError:
             return _error(Status.NOT_FOUND, f"nothing is known of {name[:128]!r}")
         found = pb.FileDescriptorResponse(file_descriptor_proto=[file.serialized_pb])
         return pb.ServerReflectionResponse(file_descriptor_response=found)
+
+    def _containing(self, symbol: str) -> FileDescriptor:
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:  # it knows no methods
+            return self._pool.FindMethodByName(symbol).containing_service.file
 
 
 def _error(status: Status, message: str) -> pb.ServerReflectionResponse:

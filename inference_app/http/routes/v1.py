@@ -1,6 +1,7 @@
 """The V1 protocol's documents: what is here, and in which state.
 
-Source: TensorFlow Serving, "RESTful API", Model status API; KServe, "V1 Protocol", List and Readiness.
+Source: TensorFlow Serving, "RESTful API", Model status API; KServe, "V1 Protocol", List, Readiness and
+Liveness, which its clients look for at the root.
 """
 
 from typing import Any
@@ -16,6 +17,10 @@ from inference_app.model import Models, ServedModel
 def v1_routes(models: Models) -> APIRouter:
     """List and status, TensorFlow Serving's and KServe's in one document."""
     router = APIRouter(tags=["V1"])
+
+    @router.get("/", summary="Alive")
+    async def live() -> Response:
+        return json_response({"status": "alive"})
 
     @router.get("/v1/models", summary="The models here")
     async def index() -> Response:

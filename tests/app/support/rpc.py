@@ -3,9 +3,10 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
 from inference_app.access_log import AccessLog
 from inference_app.limits import BodyLimits
@@ -94,6 +95,15 @@ def channel(target: str, *options: tuple[str, int]) -> grpc.aio.Channel:
     """One with a connection of its own, that takes messages of any size."""
     own = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
     return grpc.aio.insecure_channel(target, [*own, *options])
+
+
+def method(calls: Any, path: str, response: Any) -> Any:
+    """A unary method, whose stub takes any message."""
+    return calls.unary_unary(path, serialized, response.FromString)
+
+
+def serialized(message: Message) -> bytes:
+    return message.SerializeToString()
 
 
 def floats(values: Sequence[float] = (1, 2.5, -3), **fields: object) -> pb.ModelInferRequest:
