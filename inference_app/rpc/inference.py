@@ -112,7 +112,7 @@ def decode(request: pb.ModelInferRequest, signature: Signature) -> InferRequest:
         if name in inputs:
             raise tensors.repeated(name)
         spec = tensors.find_input(signature, name, place)
-        shape = [*tensor.shape]
+        shape = tensor.shape[:]
         elements = tensors.check_input(spec, tensor.datatype, shape)
         if tensor.parameters:
             tensors.refuse_extensions(cast("Mapping[str, object]", tensor.parameters), f"input {name!r}")
@@ -150,7 +150,7 @@ def encode(outputs: Tensors, request: InferRequest, served: ServedModel, *, raw:
         array = outputs[spec.name]
         output = response.outputs.add(name=spec.name, datatype=spec.datatype, shape=array.shape)
         if raw:
-            response.raw_output_contents.append(bytes(tensors.to_raw(array)))
+            response.raw_output_contents.append(_raw(array, spec))
         else:
             getattr(output.contents, _CONTENTS[spec.datatype]).extend(_values(array, spec))
     return response.SerializeToString()
@@ -172,6 +172,11 @@ def _from_contents(contents: pb.InferTensorContents, spec: TensorSpec, shape: li
     if array is None:
         raise wrong_element(values, datatype, lambda index: f"input {spec.name!r}: {field}[{index}]")
     return array
+
+
+def _raw(array: Tensor, spec: TensorSpec) -> bytes:
+    # A message takes only bytes of its own: a view, which costs more than a few numbers, would be for nothing.
+    return bytes(tensors.to_raw(array)) if spec.datatype is Datatype.BYTES else array.tobytes()
 
 
 def _values(array: Tensor, spec: TensorSpec) -> list[Any]:

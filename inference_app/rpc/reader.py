@@ -3,6 +3,7 @@
 Source: RFC 9113, sections 3.4, 4.1, 4.3 and 6.10.
 """
 
+import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -12,6 +13,7 @@ from inference_app.rpc.headers import LARGEST_HEADERS
 
 FRAME_SIZE: Final = 1 << 16  # the largest frame taken: what a connection keeps of one that isn't whole
 
+_HEADER: Final = struct.Struct(">HBBBI").unpack_from  # size in two parts, type, flags, stream
 _PRIORITY_SIZE: Final = 5
 
 Handler = Callable[[int, int, int, memoryview], None]
@@ -60,22 +62,20 @@ class FrameReader:
             self.is_greeted = True
         view = memoryview(data)
         while end - at >= frames.HEADER_SIZE:
-            stop = at + frames.HEADER_SIZE + (data[at] << 16 | data[at + 1] << 8 | data[at + 2])
-            if stop - at > FRAME_SIZE + frames.HEADER_SIZE:
+            high, low, kind, flags, stream = _HEADER(data, at)
+            size = high << 8 | low
+            if size > FRAME_SIZE:
                 raise Http2Error(frames.FRAME_SIZE_ERROR, f"a frame is larger than {FRAME_SIZE} bytes")
-            if stop > end:
-                self._wanted = stop - at
+            start = at + frames.HEADER_SIZE
+            if start + size > end:
+                self._wanted = frames.HEADER_SIZE + size
                 return at
-            stream = int.from_bytes(data[at + 5 : at + 9]) & 0x7FFFFFFF
-            self._on_frame(data[at + 3], data[at + 4], stream, view[at + frames.HEADER_SIZE : stop])
-            at = stop
+            at = start + size
+            self._on_frame(kind, flags, stream & 0x7FFFFFFF, view[start:at])
         self._wanted = frames.HEADER_SIZE
         return at
 
     def _on_frame(self, kind: int, flags: int, stream: int, payload: memoryview) -> None:
-        if kind == frames.DATA and self._has_settings and self._block is None:
-            self._handle(kind, flags, stream, payload)
-            return
         if not self._has_settings:
             if kind != frames.SETTINGS or flags & frames.ACK:
                 raise Http2Error(frames.PROTOCOL_ERROR, "the first frame is not SETTINGS")

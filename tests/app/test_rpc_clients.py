@@ -105,6 +105,6 @@ def test_kserves_client(shared_server: InferenceServer) -> None:
     said = json.loads(run.stdout.splitlines()[-1])
     doubled = (2 * _ROWS).tolist()
     assert said["v1"] == {"live": True, "model": True, "other": "404", "predictions": doubled}
-    v2 = {"live": True, "ready": True, "model": True, "json": doubled, "binary": doubled, "model_version": "1"}
+    v2 = {"live": True, "ready": True, "model": True, "json": doubled, "binary": doubled}
     assert said["v2"] == {**v2, "other": "404"}
-    assert said["grpc"] == {**v2, "other": "NOT_FOUND", "wrong": "INVALID_ARGUMENT"}
+    assert said["grpc"] == {**v2, "other": "NOT_FOUND", "wrong": "INVALID_ARGUMENT", "model_version": "1"}

@@ -38,7 +38,6 @@ async def rest(url, protocol):
             for form in ("json", "binary"):
                 answer = await client.infer(url, request(binary=form == "binary"), model_name="demo")
                 said[form] = answer.outputs[0].as_numpy().tolist()
-                said["model_version"] = answer.model_version
         try:
             await client.infer(url, {"instances": []} if protocol == "v1" else request(), model_name="other")
         except httpx.HTTPStatusError as error:
