@@ -16,5 +16,7 @@ def fail(call: Call, error: Exception) -> None:
         call.finish(status_of(error), str(error))
         return
     with call.trace.in_logs() if call.trace is not None else nullcontext():
-        _log.error("unhandled exception", exc_info=error, extra={"request_id": call.identity, "path": call.headers.path})
+        _log.error(
+            "unhandled exception", exc_info=error, extra={"request_id": call.identity, "path": call.headers.path}
+        )
     call.finish(Status.INTERNAL, "internal error; its cause is in the server's log under this call's x-request-id")

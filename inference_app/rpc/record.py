@@ -67,9 +67,7 @@ class Record:
                 if status == Status.OK:
                     self._observer.inferred(served.name, served.version, served.model.quantized, seconds)
         with call.trace.in_logs() if call.trace is not None else nullcontext():
-            self._access_log.note(
-                call.identity, "POST", call.headers.path, status=name, seconds=seconds, served=served
-            )
+            self._access_log.note(call.identity, "POST", call.headers.path, status=name, seconds=seconds, served=served)
         if call.trace is not None and status is not Status.CANCELLED:  # which ends it by itself
             is_fault = status in FAULTS
             ending = {_STATUS: name, "error.type": name} if is_fault else {_STATUS: name}
