@@ -61,6 +61,7 @@ def object_store(folder: Path) -> Generator[ObjectStore]:
         "-filer",
         "-s3",
         "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
         f"-s3.config={access}",
         "-master.volumeSizeLimitMB=64",
         "-master.telemetry=false",
