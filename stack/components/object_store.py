@@ -64,6 +64,7 @@ class ObjectStore(pulumi.ComponentResource):
                     f"-s3.port={self._PORT}",
                     "-s3.port.iceberg=0",
                     "-s3.port.lance=0",
+                    "-s3.port.lance=0",
                     f"-s3.config={_ACCESS}/s3.json",
                     "-s3.autoCreateBucket=true",
                     "-master.volumeSizeLimitMB=256",
