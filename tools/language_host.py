@@ -26,6 +26,12 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def __init__(self, executor: str, engine: str) -> None:
         self._executor = executor
         self._engine = engine
+        self._running = set[subprocess.Popen[bytes]]()
+
+    def end_programs(self) -> None:
+        """End what runs; there is nobody to report to any more."""
+        for program in [*self._running]:
+            program.kill()
 
     def Handshake(
         self, request: language_pb2.LanguageHandshakeRequest, context: grpc.ServicerContext
@@ -60,16 +66,18 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         program = (
             request.info.entry_point if request.info.entry_point not in {"", "."} else request.info.program_directory
         )
-        code = subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-u", self._executor, *flags, program, *request.args],
-            check=False,
             cwd=request.info.program_directory,
             env={
                 **os.environ,
                 "PULUMI_CONFIG": json.dumps(dict(request.config)),
                 "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
             },
-        ).returncode
+        ) as running:
+            self._running.add(running)
+            code = running.wait()
+        self._running.discard(running)
         if code == SHOWN_TO_USER:
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse(error=f"the program ended with exit code {code}" if code else "")
@@ -78,7 +86,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 def serve(executor: str, engine: str) -> None:
     """Serve until the engine ends this process."""
     server = grpc.server(ThreadPoolExecutor(), options=[("grpc.max_receive_message_length", -1)])
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(executor, engine), server)
+    host = LanguageHost(executor, engine)
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     over = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda _signal, _frame: over.set())
@@ -90,6 +99,8 @@ def serve(executor: str, engine: str) -> None:
         if os.getppid() != engine_process:  # killed: nobody is left to end this process
             break
     server.stop(grace=None)
+    host.end_programs()
+    os._exit(0)  # an ordinary end would wait for calls that have lost their engine
 
 
 if __name__ == "__main__":
