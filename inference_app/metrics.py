@@ -123,7 +123,6 @@ class Metrics:
     def unloaded(self, name: str, version: str) -> None:
         """This version is no longer served; what was counted of its requests stays."""
         self._load_success.remove(name, version)
-        self._batches.pop((name, version), None)
 
     def failed(self, name: str, version: str) -> None:
         """This version could not be fetched or loaded."""

@@ -53,6 +53,7 @@ class Ticket:
         "inputs",
         "is_settled",
         "pieces",
+        "queue",
         "rows",
         "runs",
         "shape",
@@ -80,10 +81,15 @@ class Ticket:
         self.done = 0  # rows that have come out of one
         self.pieces: dict[int, Tensors] = {}  # outputs by first row, of a request that is split
         self.is_settled = False
+        self.queue: Batcher | None = None
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""
+        if self.is_settled:
+            return
         self.is_settled = True
+        if self.queue is not None and not self.taken:
+            self.queue.leave(self)
 
     def settle(self, outcome: Outcome) -> None:
         """Give the answer, unless it was given or nobody waits."""
@@ -131,6 +137,7 @@ class Batcher:
         self._observer = observer
         self._tickets: deque[Ticket] = deque()
         self._rows = 0
+        self._left = 0  # cancelled requests that are still among the tickets
         self._company = 1  # requests of the last run: how many are probably on their way again
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -146,6 +153,7 @@ class Batcher:
         """
         if self._rows and self._rows + ticket.rows > self._limits.queued_rows:
             raise OverloadedError(f"{self._rows} rows wait for this model already")
+        ticket.queue = self
         self._tickets.append(ticket)
         self._rows += ticket.rows
         if self._limits.wait and self._rows < self._limits.rows and len(self._tickets) < self._company:
@@ -155,13 +163,24 @@ class Batcher:
         else:
             self._scheduler.wants(self)
 
+    def leave(self, ticket: Ticket) -> None:
+        """A request of which no row was taken yet is cancelled: it makes room at once, and its memory is free."""
+        self._rows -= ticket.rows
+        ticket.rows = 0
+        ticket.inputs = {}
+        self._left += 1
+        if 2 * self._left > len(self._tickets):  # so each that leaves costs the same, however many wait
+            self._tickets = deque(each for each in self._tickets if not each.is_settled)
+            self._left = 0
+        self._observer.depth(self._rows)
+
     def take(self) -> Callable[[], Callable[[], None]] | None:
         """The next batch; see `Queue`."""
-        if not self._tickets:
-            return None
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        if not self._tickets:
+            return None
         parts, watched = self._gather(monotonic())
         self._observer.depth(self._rows)
         if not parts:
@@ -183,6 +202,7 @@ class Batcher:
             if not self._is_wanted(ticket, now):
                 self._tickets.popleft()
                 self._rows -= ticket.rows - ticket.taken
+                self._left = max(0, self._left - 1)
                 continue
             if parts and ticket.shape != parts[0].request.shape:
                 passed.append(self._tickets.popleft())
@@ -255,6 +275,9 @@ def _join(parts: Sequence[_Part]) -> Tensors:
 def _split(outputs: Tensors, parts: Sequence[_Part]) -> list[Tensors]:
     if len(parts) == 1:
         return [outputs]
+    rows = sum(part.stop - part.start for part in parts)
+    if any(array.shape[0] != rows for array in outputs.values()):
+        raise ValueError("the model gave more or fewer rows than it got")  # so nobody knows whose they are
     pieces: list[Tensors] = []
     start = 0
     for part in parts:

@@ -3,8 +3,9 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from sys import getsizeof
 
-from inference_app.model import Outcome, Tensors
+from inference_app.model import Outcome, Tensor, Tensors
 
 
 class ResponseCache:
@@ -49,12 +50,18 @@ class ResponseCache:
         size = _size(outputs)
         if key in self._outputs or size > self._limit:
             return
-        self._outputs[key] = outputs
+        # A view would keep the outputs of all who shared the run.
+        self._outputs[key] = {name: array if array.base is None else array.copy() for name, array in outputs.items()}
         self._size += size
         while self._size > self._limit:
             self._size -= _size(self._outputs.popitem(last=False)[1])
 
 
 def _size(outputs: Tensors) -> int:
-    # Strings count as what the array has of them, their places; good enough for a bound.
-    return sum(array.nbytes + 256 for array in outputs.values())
+    return sum(_array_size(array) + 256 for array in outputs.values())
+
+
+def _array_size(array: Tensor) -> int:
+    if array.dtype.kind != "O":
+        return array.nbytes
+    return array.nbytes + sum(map(getsizeof, array.ravel().tolist()))

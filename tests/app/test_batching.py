@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -167,6 +168,40 @@ async def test_cancelled_requests_leave_the_queue() -> None:
     assert await client.answers() == [[2], [6]]
     assert runs.rows == [1, 1]
     assert not gone.done()
+
+
+async def test_cancelled_requests_make_room_and_free_their_memory_at_once() -> None:
+    runs = Runs()
+    client = Client(Batcher(runs, _limits(queued=3), 1, FairWorkers(1), runs))
+    runs.going.clear()
+    client.ask(1)
+    await asyncio.to_thread(runs.begun.wait, 10)
+    for _ in range(50):
+        tickets = [client.ask(2), client.ask(3, 4)]
+        inputs = [weakref.ref(each.inputs["x"]) for each in tickets]
+        for ticket in (*tickets, *tickets):
+            ticket.cancel()
+        assert [each() for each in inputs] == [None, None]
+        del client.pending[1:]
+    assert runs.waiting == 0
+    client.ask(5, 6, 7)
+    with pytest.raises(OverloadedError):
+        client.ask(8)
+    runs.going.set()
+    assert await client.answers() == [[2], [10, 12, 14]]
+    assert runs.rows == [1, 3]
+
+
+async def test_outputs_that_do_not_belong_to_rows_are_never_mixed_up() -> None:
+    class Uneven(Runs):
+        def __call__(self, inputs: Tensors) -> Tensors:
+            return {"y": inputs["x"][inputs["x"][:, 0] > 0]}
+
+    runs = Uneven()
+    client = Client(Batcher(runs, _limits(), 1, OnTheSpot(), runs))
+    for value in (-1, 2, 3):
+        client.ask(value)
+    assert await client.answers() == [[], [2], [3]]
 
 
 async def test_a_passed_deadline_is_told_and_not_run() -> None:

@@ -17,6 +17,7 @@ from inference_app.engine.cost import measure
 from inference_app.engine.memory import MemoryBudget, Resident
 from inference_app.engine.onnx_model import OnnxModel
 from inference_app.engine.predictor import Predictor
+from inference_app.engine.response_cache import ResponseCache
 from inference_app.errors import InvalidRequestError
 from inference_app.metrics import Metrics
 from inference_app.model import Datatype
@@ -161,3 +162,14 @@ async def test_remembered_answers_stay_within_their_bytes(load: Load, metrics: M
     for value in (*range(10), 0, 9):
         await predictor.submit(_rows(value), None)
     assert 'inference_batch_size_count{model="demo",version="1"} 11.0' in metrics.exposition()[0].decode()
+
+
+def test_remembered_answers_hold_nothing_else() -> None:
+    cache = ResponseCache(10_000)
+    batch = np.zeros((256, 100), np.float32)
+    cache.keeping(b"row", lambda _: None)({"output": batch[3:4]})
+    outputs = cache.get(b"row")
+    assert outputs is not None
+    assert outputs["output"].base is None
+    cache.keeping(b"text", lambda _: None)({"output": np.array(["x" * 20_000], dtype=object)})
+    assert cache.get(b"text") is None, "it is larger than all that may be kept"

@@ -44,6 +44,8 @@ def test_going_back_needs_no_download(tmp_path: Path, mlflow: MlflowStandIn) -> 
         mlflow.alias = "1"
         server.await_version("1")
         assert mlflow.downloads == downloads
+        assert server.predict([[1, 2, 3]]).json() == {"predictions": [[2, 4, 6]]}
+        assert server.metric('inference_batch_size_count{model="demo",version="1"}') == 1
 
 
 @pytest.mark.parametrize(
