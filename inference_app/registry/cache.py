@@ -74,7 +74,7 @@ class ModelCache:
             OSError: the disk cannot be read.
         """
         place = self._place(target)
-        if not place.is_dir():
+        if not os.path.lexists(place):
             return None
         if not _is_whole(place, target):
             _log.error("the cached copy of %s version %s is damaged; it is removed", target.name, target.version)
@@ -116,7 +116,7 @@ class ModelCache:
 
     def discard(self, target: Target) -> None:
         """Forget a target's files."""
-        if self._place(target).is_dir():
+        if os.path.lexists(self._place(target)):
             self._remove(self._place(target))
 
     def remember_good(self, target: Target) -> None:
@@ -128,6 +128,8 @@ class ModelCache:
         folder = self._root / target.name
         with self.incoming(target.name) as incoming:
             _write_durably(incoming.folder / _LAST_GOOD, _TARGET.dump_json(target))
+            if (folder / _LAST_GOOD).is_dir():  # never by us; nothing could take its place
+                self._remove(folder / _LAST_GOOD)
             (incoming.folder / _LAST_GOOD).replace(folder / _LAST_GOOD)
         _sync_folder(folder)
 
@@ -173,9 +175,12 @@ class ModelCache:
     def _remove(self, folder: Path) -> None:
         """Remove a folder as a whole: half of one is never seen under its name."""
         with self._lock:
-            if not folder.name.startswith(_INCOMING) and folder.is_dir():
+            if not folder.name.startswith(_INCOMING) and os.path.lexists(folder):
                 folder = folder.rename(folder.with_name(f"{_INCOMING}{folder.name}"))
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.is_dir() and not folder.is_symlink():
+                shutil.rmtree(folder, ignore_errors=True)
+            else:  # something that was put in its place
+                folder.unlink(missing_ok=True)
             self._used = _size(self._root)
 
 
@@ -232,7 +237,7 @@ def _is_whole(place: Path, target: Target) -> bool:
         intact = all(file_sha256(place / name) == sha256 for name, sha256 in files.items())
         # A model in Python would import what lies in its folder, whoever put it there.
         alone = {str(path.relative_to(place)) for path in place.rglob("*") if not path.is_dir()} == {_MANIFEST, *files}
-    except (FileNotFoundError, NotADirectoryError, ValidationError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValidationError):
         return False
     return intact and alone and target.file in files and target.sha256 in (None, files[target.file])
 
