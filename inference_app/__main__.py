@@ -4,6 +4,7 @@ import gc
 import signal
 import socket
 import sys
+import time
 from types import FrameType
 
 import uvicorn
@@ -14,6 +15,8 @@ from inference_app.model import Models
 from inference_app.registry import BrokenImageError
 from inference_app.settings import SettingsError, load_settings
 
+# For clients that keep connections to be told of it by an answer, and for probes to see it, before anything is closed.
+_NOTICE_SECONDS = 1
 # Longer than the idle time of usual clients and load balancers (60 s): who closes first must not be the server, or a
 # request that is on its way meets a closed connection.
 _KEEP_ALIVE_SECONDS = 75
@@ -21,21 +24,28 @@ _GC_THRESHOLD = 10_000  # requests leave no cycles behind, so looking for some a
 
 
 class _Server(uvicorn.Server):
-    """Reports not ready from the moment it is told to stop, while it finishes what is in flight."""
+    """Told to stop, it reports not ready and sends clients elsewhere; then it closes once what is in flight is done."""
 
     def __init__(self, config: uvicorn.Config, models: Models, app: App) -> None:
         super().__init__(config)
         self._models = models
         self._app = app
+        self._closes_at = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._models.drain()
+        if not self.should_exit:
+            self._models.drain()
+            self._closes_at = time.monotonic() + _NOTICE_SECONDS
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain gRPC while HTTP drains."""
         self._app.drain()
         await super().shutdown(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        should_exit = await super().on_tick(counter)
+        return should_exit and (self.force_exit or time.monotonic() >= self._closes_at)
 
 
 def main() -> int:
@@ -60,6 +70,7 @@ def main() -> int:
         port=settings.port,
         loop="uvloop",
         http=app.connection,
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,

@@ -15,6 +15,7 @@ from inference_app.access_log import AccessLog
 from inference_app.cpus import available_cpus
 from inference_app.engine import Engine, ServingSettings, SessionSettings
 from inference_app.http.context import RequestContext
+from inference_app.http.documentation import document
 from inference_app.http.errors import handle_errors
 from inference_app.http.inference import Inference
 from inference_app.http.lane import lane
@@ -37,8 +38,8 @@ from inference_app.rpc import GrpcServer, Record
 from inference_app.settings import ModelSettings, Settings
 from inference_app.traces import configured_tracer
 
-DRAIN_SECONDS = 25  # under the 30 s that Kubernetes grants by default
-_STOP_SECONDS = 2  # for a follower to let go; what it was at is begun anew at the next start
+DRAIN_SECONDS = 24  # with the notice before it, under the 30 s that Kubernetes grants by default
+_STOP_SECONDS = 2  # for all followers to let go; what they were at is begun anew at the next start
 _BODY_SECONDS = 60
 
 
@@ -117,8 +118,7 @@ def create_app(settings: Settings, models: Models) -> App:
         yield
         drain()
         await grpc.stop()
-        for follower in followers:
-            follower.stop(_STOP_SECONDS)
+        _stop(followers)
         engine.close()
         if pyfunc is not None:
             pyfunc.close()
@@ -131,6 +131,7 @@ def create_app(settings: Settings, models: Models) -> App:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # inference has its own, whichever way it comes
     )
     asgi.add_middleware(RequestContext, access_log=access_log)
@@ -138,11 +139,12 @@ def create_app(settings: Settings, models: Models) -> App:
     asgi.include_router(inference_routes(inference, limits))
     asgi.include_router(v1_routes(models))
     asgi.include_router(v2_routes(models))
-    asgi.include_router(repository_routes(models, look_now))
+    asgi.include_router(repository_routes(models, look_now, limits))
     asgi.include_router(operations_routes(models, metrics.exposition))
     if settings.webhook_secret is not None:
         receive = _receiver(WebhookVerifier(settings.webhook_secret.get_secret_value()), followers)
         asgi.include_router(webhook_routes(receive, limits))
+    document(asgi)
     return App(asgi, lane(inference, limits, access_log), drain)
 
 
@@ -181,3 +183,12 @@ def _receiver(verifier: WebhookVerifier, followers: list[Follower]) -> Callable[
         return None
 
     return receive
+
+
+def _stop(followers: list[Follower]) -> None:
+    """Tell all before waiting for any: a source that hangs holds up each of its followers."""
+    for follower in followers:
+        follower.stop(0)
+    deadline = time.monotonic() + _STOP_SECONDS
+    for follower in followers:
+        follower.stop(max(0.0, deadline - time.monotonic()))

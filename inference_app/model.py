@@ -327,6 +327,10 @@ class Models:
         """Report not ready from now on; requests are still answered."""
         self._draining.set()
 
+    def is_draining(self) -> bool:
+        """Whether the server is shutting down."""
+        return self._draining.is_set()
+
     @property
     def not_ready_because(self) -> str | None:
         """Why no traffic should come here; None when it should: every model is served that was not withdrawn."""

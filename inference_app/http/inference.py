@@ -1,6 +1,7 @@
 """Inference requests from their complete body to their reply, whichever way they came in."""
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _STATUS = "http.response.status_code"
 _V1 = "/v1/models/"
 _V2 = "/v2/models/"
 _PLAIN = "/predict"
+_USUAL = re.compile(rb"[A-Za-z0-9/:._-]+")  # no query, no escapes
 _MOST_ROUTES = 4096  # remembered; the paths of a handful of models and versions
 
 
@@ -74,16 +76,16 @@ class Inference:
         self._observer = observer
         self._tracer = tracer
         self._v1, self._v2, self._plain = V1Codec(), V2Codec(), PlainCodec()
-        self._routes: dict[str, Route] = {}
+        self._routes: dict[bytes, Route] = {}
         self._headers: dict[tuple[str, str], Headers] = {}
 
-    def route(self, path: str) -> Route | None:
-        """Where a POST to this path goes; None if it is no inference."""
-        route = self._routes.get(path)
-        if route is None:
-            route = self._parse(path)
+    def hot_route(self, url: bytes) -> Route | None:
+        """Where a POST with this request target goes; None if it is no inference, or written in an unusual way."""
+        route = self._routes.get(url)
+        if route is None and _USUAL.fullmatch(url):
+            route = self.route(url.decode("ascii"))
             if route is not None and len(self._routes) < _MOST_ROUTES:
-                self._routes[path] = route
+                self._routes[url] = route
         return route
 
     def start(  # noqa: PLR0913, PLR0917 - what there is to know of a request
@@ -155,8 +157,9 @@ class Inference:
         self._observer.answered(name, version, str(CLIENT_CLOSED_REQUEST))
 
     def refuse(self, error: ServingError) -> Reply:
-        """Answer a request that never became complete, and count it."""
+        """Answer a request that never became complete, and count it; whatever of it is still to come stays unread."""
         answer = error_reply(error)
+        answer.closes = True
         self._observer.answered("", "", str(answer.status))
         return answer
 
@@ -170,7 +173,8 @@ class Inference:
             name = only.name
         return self.models.find(name, route.version)
 
-    def _parse(self, path: str) -> Route | None:
+    def route(self, path: str) -> Route | None:
+        """Where a POST to this path, without escapes, goes; None if it is no inference."""
         if path == _PLAIN:
             return Route(self._plain, path, path, None)
         if path.startswith(_V1) and path.endswith(":predict"):

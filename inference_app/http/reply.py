@@ -18,18 +18,24 @@ from inference_app.errors import (
 CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody receives it, the access log and the metrics do
 JSON = b"application/json"
 
+
+class HeadTooLargeError(TooLargeError):
+    """The headers are larger than this server takes."""
+
+
 _STATUS: dict[type[ServingError], int] = {
     InvalidRequestError: 400,
     UnknownModelError: 404,
     SlowSenderError: 408,
     TooLargeError: 413,
     OverloadedError: 429,
+    HeadTooLargeError: 431,
     NotReadyError: 503,
     DeadlineExceededError: 504,
 }
 _RETRY_AFTER_SECONDS = {429: b"1", 503: b"5"}
-# After these the rest of the body is still on its way, and nobody will read it.
-_BODY_LEFT_UNREAD = frozenset({408, 413})
+# After these the rest of the request is still on its way, and nobody will read it.
+_LEFT_UNREAD = frozenset({408, 413, 431})
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -58,7 +64,7 @@ def error_reply(error: ServingError, headers: Headers = ()) -> Reply:
     status = _STATUS[type(error)]
     if status in _RETRY_AFTER_SECONDS:
         headers = (*headers, (b"retry-after", _RETRY_AFTER_SECONDS[status]))
-    return Reply(status, orjson.dumps({"error": str(error)}), headers=headers, closes=status in _BODY_LEFT_UNREAD)
+    return Reply(status, orjson.dumps({"error": str(error)}), headers=headers, closes=status in _LEFT_UNREAD)
 
 
 def internal_error_reply(request_id: str, headers: Headers = ()) -> Reply:

@@ -1,15 +1,17 @@
 """Inference on the ASGI way: what the lane leaves to it, and what the OpenAPI document says of inference."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from inference_app.errors import ServingError
 from inference_app.http.body import whole_body
+from inference_app.http.documentation import BODY_ERRORS, Schema, answers, path_parameters, record
 from inference_app.http.errors import as_response
 from inference_app.http.inference import JSON_SIZE_HEADER, Inference
 from inference_app.http.reply import Reply
@@ -25,7 +27,7 @@ def inference_routes(inference: Inference, limits: BodyLimits) -> APIRouter:
     router = APIRouter(tags=["inference"])
 
     async def infer(request: Request) -> Response:
-        route = inference.route(request.url.path)
+        route = inference.route(request.scope["path"])
         if route is None:
             raise HTTPException(404, "Not Found")
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -39,69 +41,76 @@ def inference_routes(inference: Inference, limits: BodyLimits) -> APIRouter:
         try:
             async with whole_body(request, limits) as body:
                 size = request.headers.get(_JSON_SIZE)
-                json_size = size.encode("latin-1") if size else None
+                json_size = size.encode("latin-1") if size is not None else None
                 pending = inference.start(route, body, request.headers.raw, json_size, request_id.get(), reply)
+                gone = asyncio.ensure_future(request.receive())  # once the body is whole, only that comes
                 try:
-                    return as_response(await answered)
+                    await asyncio.wait((answered, gone), return_when=asyncio.FIRST_COMPLETED)
+                    if not answered.done():
+                        raise ClientDisconnect
+                    return as_response(answered.result())
                 finally:
+                    gone.cancel()
                     if pending is not None:
                         pending.cancel()
         except ServingError as error:
             return as_response(inference.refuse(error))
+        except ClientDisconnect:
+            inference.given_up(None)
+            raise
 
-    def add(path: str, summary: str, body: dict[str, Any], *, name: str) -> None:
-        router.add_api_route(path, infer, methods=["POST"], summary=summary, openapi_extra=body, name=name)
-
-    rows: dict[str, Any] = {"type": "array", "items": {}}
-    columns = {"description": "a tensor, or an object of tensors by input"}
-    v1 = _json({"type": "object", "properties": {"instances": rows, "inputs": columns}})
-    add("/v1/models/{name}:predict", "Infer (V1)", v1, name="infer_v1")
-    add("/v1/models/{name}/versions/{version}:predict", "Infer with a version (V1)", v1, name="infer_v1_version")
-    tensor: dict[str, Any] = {
-        "type": "object",
-        "required": ["name", "shape", "datatype"],
-        "properties": {
-            "name": {"type": "string"},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-            "datatype": {"type": "string"},
-            "parameters": {"type": "object"},
-            "data": {"type": "array", "items": {}},
-        },
-    }
-    v2 = _json(
-        {
-            "type": "object",
-            "required": ["inputs"],
-            "properties": {
-                "id": {"type": "string"},
-                "parameters": {"type": "object"},
-                "inputs": {"type": "array", "items": tensor, "minItems": 1},
-                "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
-            },
-        },
-        "application/octet-stream",
-    )
-    add("/v2/models/{name}/infer", "Infer (Open Inference Protocol)", v2, name="infer_v2")
-    add("/v2/models/{name}/versions/{version}/infer", "Infer with a version", v2, name="infer_v2_version")
-    plain = _json({"type": "object", "required": ["data"], "properties": {"data": rows}})
-    add("/predict", "Infer (plain), where there is one model", plain, name="infer_plain")
+    _add_all(router, infer)
     return router
 
 
-def _json(schema: dict[str, Any], *others: str) -> dict[str, Any]:
+def _add_all(router: APIRouter, infer: Callable[[Request], Awaitable[Response]]) -> None:
+    def add(path: str, summary: str, description: dict[str, Any], ok: Schema, *, raw: Schema | None = None) -> None:
+        statuses = (*BODY_ERRORS, 404, 503, 504)
+        router.add_api_route(
+            path,
+            infer,
+            methods=["POST"],
+            summary=summary,
+            openapi_extra={"requestBody": description, "parameters": path_parameters(path)},
+            responses=answers(*statuses, ok=ok, others={} if raw is None else {"application/octet-stream": raw}),
+            operation_id=path.strip("/").translate(str.maketrans("/:", "__", "{}")),
+        )
+
+    rows: Schema = {"type": "array", "items": {}}
+    columns: Schema = {"description": "a tensor, or an object of tensors by name"}
+    v1 = _body({"type": "object", "properties": {"instances": rows, "inputs": columns}})
+    predictions: Schema = {"type": "object", "properties": {"predictions": rows, "outputs": columns}}
+    add("/v1/models/{name}:predict", "Infer (V1)", v1, predictions)
+    add("/v1/models/{name}/versions/{version}:predict", "Infer with a version (V1)", v1, predictions)
+    text: Schema = {"type": "string"}
+    shape: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+    parameters: Schema = {"type": "object"}
+    tensor = record({"name": text, "shape": shape, "datatype": text}, parameters=parameters, data=rows)
+    wanted = record({"name": text}, parameters=parameters)
+    raw: Schema = {"type": "string", "format": "binary"}
+    v2 = _body(
+        record(
+            {"inputs": {"type": "array", "items": tensor, "minItems": 1}},
+            id=text,
+            parameters=parameters,
+            outputs={"type": "array", "items": wanted},
+        ),
+        raw,
+    )
+    outputs = record(
+        {"model_name": text, "model_version": text, "outputs": {"type": "array", "items": tensor}}, id=text
+    )
+    add("/v2/models/{name}/infer", "Infer (Open Inference Protocol)", v2, outputs, raw=raw)
+    add("/v2/models/{name}/versions/{version}/infer", "Infer with a version", v2, outputs, raw=raw)
+    plain = _body(record({"data": rows}))
+    add(
+        "/predict", "Infer (plain), where there is one model", plain, record({"prediction": rows, "modelVersion": text})
+    )
+
+
+def _body(schema: Schema, raw: Schema | None = None) -> dict[str, Any]:
     """The OpenAPI description of a body; the codecs read it themselves, at a fraction of what pydantic costs."""
     content: dict[str, Any] = {"application/json": {"schema": schema}}
-    content.update({other: {"schema": {"type": "string", "format": "binary"}} for other in others})
-    answers = {
-        str(status): {"description": meaning}
-        for status, meaning in {
-            400: "the request is wrong; `error` names the field, the row and what was expected",
-            404: "no such model or version here",
-            408: "the body did not arrive in time",
-            413: "the body is too large",
-            429: "too much is waiting; see Retry-After",
-            503: "not ready yet; see Retry-After",
-            504: "the request's own time limit passed",
-        }.items()
-    }
-    return {"requestBody": {"required": True, "content": content}, "responses": answers}
+    if raw is not None:
+        content["application/octet-stream"] = {"schema": raw}
+    return {"required": True, "content": content}

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from inference_app.errors import NotReadyError
 from inference_app.http.body import whole_body
+from inference_app.http.documentation import answers, record
 from inference_app.http.routes.documents import json_response
 from inference_app.limits import BodyLimits
 from inference_app.model import Models
@@ -22,17 +23,30 @@ def operations_routes(models: Models, exposition: Callable[[], tuple[bytes, str]
     """
     router = APIRouter(tags=["operations"])
 
-    @router.get("/healthz", summary="Alive: the event loop turns")
+    status = record({"status": {"type": "string"}})
+
+    @router.get("/healthz", summary="Alive: the event loop turns", responses=answers(ok=status))
     async def alive() -> Response:
         return json_response({"status": "alive"})
 
-    @router.get("/readyz", summary="Ready: every model is served and the server is not shutting down")
+    @router.get(
+        "/readyz",
+        summary="Ready: every model is served and the server is not shutting down",
+        responses=answers(503, ok=status),
+    )
     async def ready() -> Response:
         if (reason := models.not_ready_because) is not None:
             raise NotReadyError(f"not ready: {reason}")
         return json_response({"status": "ready"})
 
-    @router.get("/metrics", summary="Metrics in Prometheus' text format")
+    text = {"text/plain": {"type": "string"}}
+
+    @router.get(
+        "/metrics",
+        summary="Metrics in Prometheus' text format",
+        responses=answers(ok={}, others=text),
+        response_class=PlainTextResponse,
+    )
     async def metrics() -> Response:
         text, media_type = exposition()
         return Response(text, media_type=media_type)
@@ -49,7 +63,12 @@ def webhook_routes(receive: Callable[[Mapping[str, str], bytes], str | None], li
     """
     router = APIRouter(tags=["operations"])
 
-    @router.post("/webhooks/mlflow", summary="MLflow tells of a change (signed)")
+    @router.post(
+        "/webhooks/mlflow",
+        summary="MLflow tells of a change (signed)",
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": record({})}}}},
+        responses=answers(401, 408, 413, 429, ok=record({})),
+    )
     async def mlflow(request: Request) -> Response:
         async with whole_body(request, limits) as body:
             refusal = receive(request.headers, body)

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from inference_app.http.documentation import Schema, answers, record
 from inference_app.http.routes.documents import json_response
 from inference_app.model import Models, ServedModel
 
@@ -18,15 +19,21 @@ def v1_routes(models: Models) -> APIRouter:
     """List and status, TensorFlow Serving's and KServe's in one document."""
     router = APIRouter(tags=["V1"])
 
-    @router.get("/", summary="Alive")
+    text: Schema = {"type": "string"}
+    names = record({"models": {"type": "array", "items": text}})
+    state = record({"version": text, "state": text, "status": record({"error_code": text, "error_message": text})})
+    ready: Schema = {"type": "boolean"}
+    described = record({"name": text, "ready": ready, "model_version_status": {"type": "array", "items": state}})
+
+    @router.get("/", summary="Alive", responses=answers(ok=record({"status": text})))
     async def live() -> Response:
         return json_response({"status": "alive"})
 
-    @router.get("/v1/models", summary="The models here")
+    @router.get("/v1/models", summary="The models here", responses=answers(ok=names))
     async def index() -> Response:
         return json_response({"models": [slot.name for slot in models]})
 
-    @router.get("/v1/models/{name}", summary="A model's status")
+    @router.get("/v1/models/{name}", summary="A model's status", responses=answers(404, 405, 503, ok=described))
     async def status(name: str) -> Response:
         _refuse_verb(name)
         default = models.find(name)
@@ -36,7 +43,11 @@ def v1_routes(models: Models) -> APIRouter:
         ordered = sorted(versions, key=lambda served: served.version != default.version)
         return json_response(_status(name, ordered))
 
-    @router.get("/v1/models/{name}/versions/{version}", summary="A version's status")
+    @router.get(
+        "/v1/models/{name}/versions/{version}",
+        summary="A version's status",
+        responses=answers(404, 405, 503, ok=described),
+    )
     async def version_status(name: str, version: str) -> Response:
         _refuse_verb(version)
         return json_response(_status(name, [models.find(name, version)]))
