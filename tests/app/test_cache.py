@@ -38,12 +38,6 @@ def _keep(cache: ModelCache, version: int, name: str = "demo", size: int = 10 * 
     return target
 
 
-def _padded(factor: int, size: int) -> bytes:
-    """A model that scales, with a field of so many bytes (less than 2**28) that no reader of ONNX knows."""
-    length = [size >> shift & 0x7F | (0x80 if shift < 21 else 0) for shift in (0, 7, 14, 21)]
-    return models.scaling(factor) + bytes([15 << 3 | 2, *length]) + bytes(size)
-
-
 def _age(root: Path, target: Target, seconds: int) -> None:
     place = root / target.name / target.key
     os.utime(place, (place.stat().st_atime - seconds, place.stat().st_mtime - seconds))
@@ -160,7 +154,7 @@ def test_a_full_disk_leaves_what_is_served(
     with Following(tmp_path, model(_MLFLOW), mlflow_url=mlflow.url) as following:
         following.await_default("1")
         with _no_file_larger_than(2**20):
-            mlflow.publish("2", _padded(3, 4 * 2**20))
+            mlflow.publish("2", models.padded(3, 4 * 2**20))
             following.await_failures("2", 2)
             assert following.answer() == [[2, 4, 6]]
         eventually(
@@ -181,21 +175,21 @@ def test_a_full_cache_leaves_what_is_served(
     tmp_path: Path, mlflow: MlflowStandIn, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inference_app.registry.follower._LINGER_SECONDS", 0.05)
-    mlflow.publish("1", _padded(2, 10 * _KIB))
+    mlflow.publish("1", models.padded(2, 10 * _KIB))
     limit = 25 * _KIB
     with Following(tmp_path, model(_MLFLOW), mlflow_url=mlflow.url, cache_bytes=limit) as following:
         following.await_default("1")
-        mlflow.publish("2", _padded(3, limit))
+        mlflow.publish("2", models.padded(3, limit))
         following.await_failures("2")
         eventually(
             lambda: f"the cache may take {limit} bytes, and all that is in it is in use" in caplog.text,
             "the reason in the log",
         )
         assert following.answer() == [[2, 4, 6]]
-        mlflow.publish("3", _padded(4, 10 * _KIB))
+        mlflow.publish("3", models.padded(4, 10 * _KIB))
         following.await_default("3")
         assert _versions(tmp_path, "demo") == ["1", "3"]
-        mlflow.publish("4", _padded(5, 10 * _KIB))
+        mlflow.publish("4", models.padded(5, 10 * _KIB))
         following.await_default("4")
         assert _versions(tmp_path, "demo") == ["3", "4"], "what stood by has given way"
 

@@ -67,6 +67,7 @@ class MlflowStandIn:
         self.faults.flowing.set()
         self.downloads = 0
         self.resolves = 0
+        self.asked = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -134,6 +135,7 @@ class MlflowStandIn:
 
     def answer(self, path: str, query: dict[str, list[str]]) -> tuple[int, object]:
         """Status and document of whatever is no artifact."""
+        self.asked += 1
         time.sleep(self.faults.api_delay)
         if self.faults.api_status is not None:
             return self.faults.api_status, {"error_code": "INTERNAL_ERROR"}

@@ -24,6 +24,12 @@ def scaling(factor: float, features: int = 3) -> bytes:
     )
 
 
+def padded(factor: float, size: int) -> bytes:
+    """A model that scales, with a field of so many bytes (less than 2**28) that no reader of ONNX knows."""
+    length = [size >> shift & 0x7F | (0x80 if shift < 21 else 0) for shift in (0, 7, 14, 21)]
+    return scaling(factor) + bytes([15 << 3 | 2, *length]) + bytes(size)
+
+
 def integers() -> bytes:
     """`input` INT32[any, 2] to itself."""
     return _model(
@@ -96,3 +102,24 @@ def _model(
     graph = helper.make_graph(list(nodes), "test", list(inputs), list(outputs), list(constants))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     return model.SerializeToString()
+
+
+def slow(rounds: int) -> bytes:
+    """`input` FP32[any, 3] to its absolute values, after so many rounds of a loop: some 2 us each."""
+    info = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["still_on"]), helper.make_node("Abs", ["before"], ["after"])],
+        "body",
+        [
+            info("round", TensorProto.INT64, []),
+            info("on", TensorProto.BOOL, []),
+            info("before", TensorProto.FLOAT, None),
+        ],
+        [info("still_on", TensorProto.BOOL, []), info("after", TensorProto.FLOAT, None)],
+    )
+    return _model(
+        [helper.make_node("Loop", ["rounds", "", "input"], ["output"], body=body)],
+        inputs=[info("input", TensorProto.FLOAT, [None, 3])],
+        outputs=[info("output", TensorProto.FLOAT, [None, 3])],
+        constants=[numpy_helper.from_array(np.array(rounds, dtype=np.int64), "rounds")],
+    )

@@ -1,17 +1,20 @@
 """Processes that tests start: on free ports, awaited by a condition, gone when the test is."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
 import pytest
 
 _SUPERVISOR = Path(__file__).with_name("supervise.py")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _Value = TypeVar("_Value")
 
 
@@ -63,6 +66,24 @@ class Process:
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        """The command's own process."""
+        children = Path(f"/proc/{self._supervisor.pid}/task/{self._supervisor.pid}/children").read_text()
+        return int(children.split()[0])
+
+    def resident_bytes(self) -> int:
+        """Its memory in RAM."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
+
+    def cpu_seconds(self) -> float:
+        """CPU time that its living threads took so far, to the nanosecond (Linux, scheduler/sched-stats)."""
+        nanoseconds = 0
+        for thread in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
+            with suppress(FileNotFoundError):  # it has just ended
+                nanoseconds += int(thread.read_text().split()[0])
+        return nanoseconds / 1e9
 
     def terminate(self) -> None:
         self._supervisor.send_signal(signal.SIGTERM)

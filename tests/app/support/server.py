@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
@@ -14,7 +14,13 @@ _REPOSITORY = Path(__file__).parents[3]
 
 
 class InferenceServer:
-    """`python -m inference_app` on a free port; stops when the context ends."""
+    """`python -m inference_app` on a free port; stops when the context ends.
+
+    Attributes:
+        within: A command that runs another, to run it by.
+    """
+
+    within: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, folder: Path, mlflow_url: str, name: str = "demo", **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +41,9 @@ class InferenceServer:
         }
         self.cache = folder / "cache" / name
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20)
-        self.process = Process([sys.executable, "-m", "inference_app"], environment, folder / "server.log")
+        self.process = Process(
+            [*self.within, sys.executable, "-m", "inference_app"], environment, folder / "server.log"
+        )
         self.process.await_ready(self.is_alive)
 
     def __enter__(self) -> Self:
