@@ -1,8 +1,8 @@
-"""`make bench`: the server beside its peers (`serving`), then the platform's own figures (`platform`)."""
+"""`make bench`: the server beside its peers (`serving`), then the platform's figures (`platform`); `soak` is apart."""
 
 import sys
 
-from benchmarks import platform_figures
+from benchmarks import platform_figures, soak
 from benchmarks.serving import command
 from tools.console import fail
 from tools.errors import ToolError
@@ -13,11 +13,13 @@ def main(arguments: list[str]) -> int:
     which, *options = arguments or ["all"]
     if which == "serving":
         return command.main(options)
+    if which == "soak":
+        return soak.main(options)
     if which == "platform" and not options:
         return platform_figures.main()
     if which == "all":
         return command.main([]) | platform_figures.main()
-    sys.stderr.write("usage: python -m benchmarks [serving [OPTIONS] | platform]\n")
+    sys.stderr.write("usage: python -m benchmarks [serving [OPTIONS] | platform | soak [--minutes N]]\n")
     return 2
 
 

@@ -15,7 +15,8 @@ from benchmarks.serving.warden import descendants, stat
 
 _WARDEN = Path(__file__).with_name("warden.py")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_USER, _SYSTEM = 11, 12  # of the fields that follow the name in /proc/<pid>/stat
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_USER, _SYSTEM, _RESIDENT_PAGES = 11, 12, 21  # of the fields that follow the name in /proc/<pid>/stat
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class Process:
         """CPU time so far, of the command and of all that it started."""
         fields = [stat(pid) for pid in descendants(self._warden.pid)]
         return sum(int(field[_USER]) + int(field[_SYSTEM]) for field in fields if field) / _TICKS
+
+    def resident_bytes(self) -> int:
+        """Memory that it and all that it started have in RAM; what they share counts for each."""
+        fields = [stat(pid) for pid in descendants(self._warden.pid)]
+        return sum(int(field[_RESIDENT_PAGES]) for field in fields if field) * _PAGE
 
     def freeze(self) -> None:
         """Let it use no CPU until it is resumed: even idle servers poll and beat."""
