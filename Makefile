@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := __main__.py stack inference_app model_publisher tools tests benchmarks
+SOURCES := __main__.py stack inference_app mlflow_server model_publisher tools tests benchmarks
 export KUBE_CONTEXT STACK PLATFORM_HOME
 
 .PHONY: help up outputs down test verify check format bench environment lock

@@ -88,6 +88,7 @@ def create_app(settings: Settings, models: Models) -> App:
         cache_bytes=settings.cache_bytes,
         poll_seconds=settings.poll_seconds,
         mlflow_url=str(settings.mlflow_url) if settings.mlflow_url is not None else None,
+        mlflow_login=settings.mlflow_login,
     )
     limits = BodyLimits(settings.max_body_bytes, settings.max_pending_bytes, _BODY_SECONDS)
     access_log = AccessLog(settings.access_log_per_second)

@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     )
     model_alias: Name = Field(default="production", description="the alias to follow: letters, digits, '.', '_', '-'")
     mlflow_url: _HttpUrl | None = Field(default=None, description="MLflow's URL, http:// or https://")
+    mlflow_username: str | None = Field(default=None, description="the user at MLflow, where it asks for one")
+    mlflow_password: SecretStr | None = Field(default=None, description="that user's password")
     webhook_secret: SecretStr | None = Field(
         default=None, description="the secret that MLflow signs its webhooks with; without it they are refused"
     )
@@ -151,7 +153,16 @@ class Settings(BaseSettings):
             raise PydanticCustomError("mlflow_url", "a source models:/... or pyfunc:/... needs it")
         if any(model.is_pyfunc for model in self.served_models) and not os.access(self.pyfunc_python, os.X_OK):
             raise PydanticCustomError("pyfunc_python", "it is no program here")
+        if (self.mlflow_username is None) != (self.mlflow_password is None):
+            raise PydanticCustomError("mlflow_password", "it goes with INFERENCE_MLFLOW_USERNAME")
         return self
+
+    @property
+    def mlflow_login(self) -> tuple[str, str] | None:
+        """User and password at MLflow; None where it asks for none."""
+        if self.mlflow_username is None or self.mlflow_password is None:
+            return None
+        return self.mlflow_username, self.mlflow_password.get_secret_value()
 
     @property
     def served_models(self) -> tuple[ModelSettings, ...]:

@@ -1,5 +1,6 @@
 """What the registry holds under an alias."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,12 @@ class PublishedVersion:
     metrics: Mapping[str, float]
 
 
+def _login() -> tuple[str, str] | None:
+    """User and password from where MLflow's own client has them."""
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    return None if user is None else (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
+
+
 def find_published(mlflow_url: str, name: str, alias: str) -> PublishedVersion | None:
     """What an alias points at, or None where there is no such alias or model.
 
@@ -36,7 +43,7 @@ def find_published(mlflow_url: str, name: str, alias: str) -> PublishedVersion |
     Raises:
         PublishError: MLflow cannot be asked.
     """
-    with httpx.Client(base_url=f"{mlflow_url.rstrip('/')}/api/2.0/mlflow", timeout=_TIMEOUT) as http:
+    with httpx.Client(base_url=f"{mlflow_url.rstrip('/')}/api/2.0/mlflow", timeout=_TIMEOUT, auth=_login()) as http:
         try:
             found = http.get("/registered-models/alias", params={"name": name, "alias": alias})
             # An unknown model is 404; an unknown alias of a known model is 400.

@@ -2,37 +2,32 @@
 
 cluster -> namespace -> database, bucket -> mlflow -> example model -> inference
 registry -> images -----------------------> mlflow,   example model,   inference
+
+Without Kubernetes, the map is `stack.light`.
 """
 
 import importlib
-from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import pulumi
-import pulumi_docker_build as docker_build
 from pulumi_kubernetes.core.v1 import Namespace
 
-from stack.clouds.contract import Cloud
+from stack.clouds.contract import Bucket, Cloud, LightCloud, SecretKey
 from stack.components.example_model import ExampleModel, ExampleModelArgs
-from stack.components.image import BuildEnvironment, Image, ImageArgs
-from stack.components.inference import Inference, InferenceArgs
-from stack.components.mlflow import Mlflow, MlflowArgs
+from stack.components.inference import (
+    BakedModel,
+    Inference,
+    InferenceArgs,
+    ModelStorage,
+    RegisteredModel,
+    StoredModel,
+)
+from stack.components.mlflow import USER, Mlflow, MlflowArgs
+from stack.images import Images
+from stack.light import build_light
+from stack.outputs import Platform
 from stack.placement import Placement, platform_labels
 from stack.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """What there is once all is up; the stack's outputs, of the same names on every cloud."""
-
-    inference_url: pulumi.Output[str]
-    mlflow_url: pulumi.Output[str]
-    model_name: str
-    image_ref: pulumi.Output[str]
-    namespace: pulumi.Output[str]
-    kubeconfig_path: str
-    registry: str
 
 
 def build_platform(settings: Settings, stack: str) -> Platform:
@@ -42,54 +37,66 @@ def build_platform(settings: Settings, stack: str) -> Platform:
         settings: What the user chose.
         stack: The stack's name, with which all that is in the cluster is labelled.
     """
-    cloud = _connect(settings)
+    module = importlib.import_module(f"stack.clouds.{settings.cloud}")
+    if settings.mode == "light":
+        return build_light(settings, cast("LightCloud", module.connect_light(settings)))
+    # The other clouds' SDKs, which take seconds to import, stay where they are.
+    return _build(settings, cast("Cloud", module.connect(settings)), stack)
+
+
+def _build(settings: Settings, cloud: Cloud, stack: str) -> Platform:
     in_cluster = pulumi.ResourceOptions(providers=[cloud.cluster.provider])
     namespace = Namespace(
         "platform",
         metadata={"labels": {"app.kubernetes.io/name": "inference-platform", **platform_labels(stack)}},
-        opts=pulumi.ResourceOptions(provider=cloud.cluster.provider),
+        opts=pulumi.ResourceOptions(provider=cloud.cluster.provider, depends_on=cloud.cluster.ready),
     )
     placement = Placement(namespace.metadata.name, stack)
-    images = _Images(settings, cloud.registry.prefix)
+    images = Images(settings, cloud.registry)
+    database = cloud.database("mlflow", placement)
+    bucket = cloud.bucket("mlflow", placement)
 
     mlflow = Mlflow(
         "mlflow",
         MlflowArgs(
             placement=placement,
-            image=images.build("mlflow", "mlflow_server/Dockerfile").ref,
-            database=cloud.database("mlflow", placement),
-            bucket=cloud.bucket("mlflow", placement),
+            image=images.mlflow().ref,
+            database=database,
+            bucket=bucket,
             exposure=cloud.mlflow_exposure,
+            keep_secrets=cloud.keep_secrets,
+            login=settings.mlflow_login,
         ),
         in_cluster,
     )
     model_name = pulumi.Output.from_input(settings.model_name)
-    if settings.example_model:
+    if settings.example_model and settings.model_storage == "mlflow":
         # A pod is ready once it serves a model, so there had better be one.
         model_name = ExampleModel(
             "example-model",
             ExampleModelArgs(
                 placement=placement,
-                image=images.build("publisher", "model_publisher/Dockerfile").ref,
+                image=images.publisher().ref,
                 mlflow_url=mlflow.url,
                 model_name=settings.model_name,
                 model_alias=settings.model_alias,
+                login=mlflow.login,
             ),
             in_cluster,
         ).published
-    image = images.build("inference", "inference_app/Dockerfile")
+    image = images.inference()
     inference = Inference(
         "inference",
         InferenceArgs(
             placement=placement,
             image=image.ref,
-            mlflow_url=mlflow.url,
             model_name=model_name,
-            model_alias=settings.model_alias,
+            storage=_storage(settings, mlflow, bucket),
             replicas=settings.replicas,
             cpu=settings.inference_cpu,
             cpu_limit=settings.inference_cpu_limit,
             memory=settings.inference_memory,
+            gpu=cloud.cluster.gpu if settings.inference_device == "gpu" else None,
             exposure=cloud.inference_exposure,
         ),
         in_cluster,
@@ -97,34 +104,25 @@ def build_platform(settings: Settings, stack: str) -> Platform:
     return Platform(
         inference_url=inference.external_url,
         mlflow_url=mlflow.external_url,
+        mlflow_user=USER if settings.mlflow_login else "",
+        mlflow_password=mlflow.password,
         model_name=settings.model_name,
         image_ref=image.ref,
-        namespace=namespace.metadata.name,
-        kubeconfig_path=cloud.cluster.kubeconfig_path,
+        image_digest=image.digest,
         registry=cloud.registry.prefix,
+        bucket=bucket.name,
+        database_host=database.host,
+        cluster_name=cloud.cluster.name,
+        namespace=namespace.metadata.name,
+        kubeconfig_command=cloud.cluster.kubeconfig_command,
     )
 
 
-def _connect(settings: Settings) -> Cloud:
-    """The chosen cloud; the others' SDKs, which take seconds to import, stay where they are."""
-    return cast("Cloud", importlib.import_module(f"stack.clouds.{settings.cloud}").connect(settings))
-
-
-class _Images:
-    """Builds this repository's images, all in the same way."""
-
-    def __init__(self, settings: Settings, prefix: str) -> None:
-        self._prefix = prefix
-        self._tag = settings.image_tag
-        self._environment = BuildEnvironment(
-            builder=settings.builder,
-            platform=settings.platform,
-            base_image=settings.python_image,
-            pip_index_url=settings.pip_index_url,
-            ca_bundle=Path(settings.ca_bundle).read_text() if settings.ca_bundle else "",
-        )
-        self._options = pulumi.ResourceOptions(providers=[docker_build.Provider("images")])
-
-    def build(self, name: str, dockerfile: str) -> Image:
-        args = ImageArgs(f"{self._prefix}/{name}", self._tag, dockerfile, self._environment)
-        return Image(name, args, self._options)
+def _storage(settings: Settings, mlflow: Mlflow, bucket: Bucket[SecretKey]) -> ModelStorage:
+    match settings.model_storage:
+        case "mlflow":
+            return RegisteredModel(mlflow.url, settings.model_alias, mlflow.login)
+        case "bucket":
+            return StoredModel(bucket, settings.model_key, settings.model_sha256)
+        case "image":
+            return BakedModel()

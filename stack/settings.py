@@ -1,6 +1,8 @@
 """The only reader of Pulumi config."""
 
 import difflib
+import ipaddress
+import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -10,6 +12,7 @@ import pulumi
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -17,6 +20,8 @@ from pydantic import (
     field_validator,
 )
 from pydantic.alias_generators import to_camel
+
+from stack.rules import Problem, problems
 
 PROJECT_FILE = Path(__file__).parents[1] / "Pulumi.yaml"
 
@@ -54,12 +59,29 @@ def _existing_file(value: str) -> str:
     return value
 
 
+def _decoded(value: object) -> object:
+    """Lists come from Pulumi as JSON; a default comes as it is."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        ipaddress.IPv4Network(value)
+    return values
+
+
 _Name = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")]
 _Cpu = Annotated[str, _matching(_CPU)]
 _Memory = Annotated[str, _matching(r"[1-9]\d{0,5}(Mi|Gi)")]
 _Image = Annotated[str, _matching(_REFERENCE)]
 _NodePort = Annotated[int, Field(ge=30000, le=32767)]
 _OptionalFile = Annotated[str, AfterValidator(_existing_file)]
+_Networks = Annotated[tuple[str, ...], BeforeValidator(_decoded), AfterValidator(_networks)]
+_Roles = Annotated[
+    tuple[Annotated[str, _matching(r"arn:aws[a-z-]*:iam::\d{12}:role/\S+")], ...], BeforeValidator(_decoded)
+]
+_Slug = Annotated[str, _matching(r"[a-z0-9.-]*")]
+_Nodes = Annotated[int, Field(ge=1, le=100)]
 
 
 class SettingsError(pulumi.RunError):
@@ -75,9 +97,40 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, alias_generator=_key)
 
-    cloud: Literal["local"] = "local"
+    cloud: Literal["local", "digitalocean", "aws"] = "local"
+    mode: Literal["kubernetes", "light"] = "kubernetes"
+    production: bool = False
 
-    registry: Annotated[str, _matching(rf"{_HOST}(:\d{{1,5}})?{_PATH}*")] = ""
+    region: _Slug = ""
+    owner: Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,62}")] = "platform"
+    expires: Annotated[str, _matching(r"(\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}Z)?)?")] = ""
+    deletion_protection: bool = True
+    high_availability: bool = False
+    domain: Annotated[str, _matching(rf"({_HOST}\.[a-z]{{2,}})?")] = ""
+    allowed_networks: _Networks = ()
+    api_networks: _Networks = ()
+    administrators: _Roles = ()
+
+    kubernetes_version: Annotated[str, _matching(r"1\.\d{2}")] = "1.34"
+    node_size: _Slug = ""
+    nodes_min: _Nodes = 2
+    nodes_max: _Nodes = 4
+    gpu_node_size: _Slug = ""
+    gpu_nodes_min: Annotated[int, Field(ge=0, le=100)] = 1
+    gpu_nodes_max: _Nodes = 1
+    light_size: Literal["small", "medium", "large"] = "small"
+
+    database_version: Annotated[str, _matching(r"1[4-9]")] = "17"
+    database_size: _Slug = ""
+    database_storage_gib: Annotated[int, Field(ge=20, le=65536)] = 20
+    backup_days: Annotated[int, Field(ge=1, le=35)] = 7
+    bucket_region: _Slug = ""
+    registry_name: _Slug = ""
+    registry_tier: Literal["basic", "professional"] = "basic"
+
+    chart_mirror: Annotated[str, _matching(r"((oci|https)://\S+[^\s/])?")] = ""
+    image_mirror: Annotated[str, _matching(rf"({_HOST}(:\d{{1,5}})?{_PATH}*)?")] = ""
+    registry: Annotated[str, _matching(rf"({_HOST}(:\d{{1,5}})?{_PATH}*)?")] = ""
     image_tag: Annotated[str, _matching(_TAG)] = "dev"
     builder: Annotated[str, _matching(r"[A-Za-z0-9._-]*")] = ""
     platform: Annotated[str, _matching(r"(linux/(amd64|arm64))?")] = ""
@@ -90,8 +143,14 @@ class Settings(BaseModel):
     model_name: _Name = "breast-cancer"
     model_alias: _Name = "production"
     example_model: bool = True
+    model_storage: Literal["mlflow", "bucket", "image"] = "mlflow"
+    model_key: Annotated[str, _matching(r"(([A-Za-z0-9._-]+/)+model\.onnx)?")] = ""
+    model_sha256: Annotated[str, _matching(r"([0-9a-f]{64})?")] = ""
+    model_folder: str = ""
+    mlflow_login: bool = False
 
     replicas: Annotated[int, Field(ge=1, le=100)] = 1
+    inference_device: Literal["cpu", "gpu"] = "cpu"
     inference_cpu: _Cpu = "250m"
     inference_cpu_limit: _Cpu = "1"
     inference_memory: _Memory = "512Mi"
@@ -132,13 +191,16 @@ class Settings(BaseModel):
             key: value for key, value in config.items() if key in _OTHERS_KEYS or key.startswith(f"{_NAMESPACE}:")
         }
         try:
-            return cls.model_validate(relevant)
+            settings = cls.model_validate(relevant)
         except ValidationError as error:
             # pydantic names what is wrong in the config by its key, and what is wrong in a default by its field.
             keys = {name: str(field.alias) for name, field in cls.model_fields.items()}
             places = [(str(it["loc"][0]), it) for it in error.errors()]
             lines = [_explain(keys.get(place, place), it["type"], it["input"], secret) for place, it in places]
             raise SettingsError("\n".join(lines)) from None
+        if found := list(problems(settings)):
+            raise SettingsError("\n".join(_contradiction(settings, it, secret) for it in found))
+        return settings
 
 
 def load_settings() -> Settings:
@@ -162,6 +224,19 @@ def _explain(key: str, kind: str, got: object, secret: Collection[str]) -> str:
     shown = "[secret]" if key in secret else repr(str(got))
     problem = "is not set" if got == "" else f"got {shown}"
     return f"{key} {problem}; it takes {takes[key]}; `pulumi config set {key} VALUE`"
+
+
+def _contradiction(settings: Settings, problem: Problem, secret: Collection[str]) -> str:
+    key = str(Settings.model_fields[problem.field].alias)
+    got = getattr(settings, problem.field)
+    shown = "[secret]" if key in secret else repr(_written(got))
+    state = "is not set" if got in ("", ()) else f"got {shown}"
+    return f"{key} {state}; {problem.reason}; `pulumi config set {key} {problem.fix}`"
+
+
+def _written(value: object) -> str:
+    """A value as config has it."""
+    return json.dumps(value) if isinstance(value, bool | tuple) else str(value)
 
 
 def _descriptions() -> dict[str, str]:

@@ -17,7 +17,13 @@ from tools.places import ENVIRONMENT, REPOSITORY, Home, cache
 OLDEST_PYTHON = (3, 11)
 LOCK = REPOSITORY / "requirements" / "dev.txt"
 UV_LOCK = REPOSITORY / "requirements" / "uv.txt"
-COMPILED = ("pulumi", "pulumi_docker_build", "pulumi_kubernetes", "grpc", "google", "pydantic")
+# Of AWS's SDK, which has 260 services, those that the program uses.
+_AWS = "acm autoscaling cloudwatch ec2 ecr ecs eks iam kms lb rds route53 s3 secretsmanager vpc"
+COMPILED = (
+    *("pulumi", "pulumi_digitalocean", "pulumi_docker_build", "pulumi_kubernetes", "pulumi_random"),
+    *("grpc", "google", "pydantic"),
+    *(f"pulumi_aws/{service}" for service in _AWS.split()),
+)
 PYTHON = ENVIRONMENT / "bin" / "python"
 
 

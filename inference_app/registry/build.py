@@ -30,6 +30,7 @@ def follow(  # noqa: PLR0913 - what the settings have to say of it, by name
     cache_bytes: int,
     poll_seconds: float,
     mlflow_url: str | None,
+    mlflow_login: tuple[str, str] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> list[Follower]:
     """Serve what is baked into the image, and make a follower for every other model; start and stop them yourself.
@@ -43,6 +44,7 @@ def follow(  # noqa: PLR0913 - what the settings have to say of it, by name
         cache_bytes: Bytes that it may take.
         poll_seconds: Time between two looks at a source.
         mlflow_url: MLflow's URL; needed for sources `models:/...` and `pyfunc:/...`.
+        mlflow_login: User and password there; None where it asks for none.
         environment: Where S3's region, endpoint and credentials are, as AWS_* variables.
 
     Returns:
@@ -62,10 +64,11 @@ def follow(  # noqa: PLR0913 - what the settings have to say of it, by name
     followed = [(each, uri) for each, uri in uris if not isinstance(uri, ImageUri)]
     if not followed:
         return []
+    mlflow = None if mlflow_url is None else (mlflow_url, mlflow_login)
     cache = ModelCache(cache_dir, cache_bytes, [each.name for each, _ in followed])
     return [
         Follower(
-            _source(each, uri, cache, mlflow_url, environment),
+            _source(each, uri, cache, mlflow, environment),
             each.source,
             slot=slots[each.name],
             cache=cache,
@@ -81,16 +84,19 @@ def _source(
     model: ModelSettings,
     uri: MlflowUri | DirectoryUri | S3Uri,
     cache: ModelCache,
-    mlflow_url: str | None,
+    mlflow: tuple[str, tuple[str, str] | None] | None,
     environment: Mapping[str, str],
 ) -> Source:
     choice = Choice(model.versions.latest, model.versions.specific, model.variant)
     match uri:
         case MlflowUri():
-            if mlflow_url is None:
+            if mlflow is None:
                 raise ValueError(f"{model.source} needs MLflow's URL")
             content = ModelFolder() if uri.is_pyfunc else OnnxFile(model.variant)
-            remote = MlflowRemote(model.name, url=mlflow_url, registered=uri.model, alias=uri.alias, content=content)
+            url, login = mlflow
+            remote = MlflowRemote(
+                model.name, url=url, registered=uri.model, alias=uri.alias, content=content, login=login
+            )
             return CachedSource(remote, cache)
         case DirectoryUri():
             return DirectorySource(model.name, uri.folder, choice)

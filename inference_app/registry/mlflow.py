@@ -136,16 +136,26 @@ class MlflowRemote:
         registered: The registered model's name.
         alias: The alias.
         content: What to fetch of it.
+        login: User and password; None where it asks for none.
     """
 
-    def __init__(self, name: str, *, url: str, registered: str, alias: str, content: Content) -> None:
+    def __init__(  # noqa: PLR0913 - by name, what the settings have to say of it
+        self,
+        name: str,
+        *,
+        url: str,
+        registered: str,
+        alias: str,
+        content: Content,
+        login: tuple[str, str] | None = None,
+    ) -> None:
         self._name = name
         self._registered = registered
         self._alias = alias
         self._content = content
         # The SHA-256 is of the file's own bytes: no compression on the way.
         headers = {"user-agent": "inference-platform", "accept-encoding": "identity"}
-        self._http = httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT, headers=headers)
+        self._http = httpx.Client(base_url=url.rstrip("/"), timeout=_TIMEOUT, headers=headers, auth=login)
 
     def close(self) -> None:
         """Let go of connections."""

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import pulumi
 from pulumi_kubernetes.batch.v1 import Job
+from pulumi_kubernetes.core.v1 import ContainerArgsDict
 
-from stack.components.pods import APP_USER, pod_template, resources
+from stack.clouds.contract import SecretKey
+from stack.components.pods import APP_USER, environment, pod_template, resources
 from stack.placement import Placement
 
 
@@ -19,6 +21,7 @@ class ExampleModelArgs:
         mlflow_url: Where it publishes.
         model_name: The registered model.
         model_alias: The alias; where it points at a version already, nothing is published.
+        login: Where MLflow's user and password are; None where it asks for none.
     """
 
     placement: Placement
@@ -26,6 +29,7 @@ class ExampleModelArgs:
     mlflow_url: pulumi.Input[str]
     model_name: str
     model_alias: str
+    login: tuple[SecretKey, SecretKey] | None
 
 
 class ExampleModel(pulumi.ComponentResource):
@@ -38,6 +42,21 @@ class ExampleModel(pulumi.ComponentResource):
     def __init__(self, name: str, args: ExampleModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("inference-platform:models:ExampleModel", name, None, opts)
         app = args.placement.app("model-publisher", component="example-model")
+        container: ContainerArgsDict = {
+            "name": "publisher",
+            "image": args.image,
+            "args": [
+                pulumi.Output.concat("--mlflow-url=", args.mlflow_url),
+                f"--name={args.model_name}",
+                f"--alias={args.model_alias}",
+                "--if-absent",
+            ],
+            "resources": resources(cpu="100m", cpu_limit="1", memory="256Mi", memory_limit="1Gi"),
+        }
+        if args.login is not None:
+            user, password = args.login
+            variables = {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
+            container["env"] = environment({}, variables)
         job = Job(
             name,
             metadata=app.metadata,
@@ -46,17 +65,7 @@ class ExampleModel(pulumi.ComponentResource):
                 "active_deadline_seconds": 600,
                 "template": pod_template(
                     app,
-                    {
-                        "name": "publisher",
-                        "image": args.image,
-                        "args": [
-                            pulumi.Output.concat("--mlflow-url=", args.mlflow_url),
-                            f"--name={args.model_name}",
-                            f"--alias={args.model_alias}",
-                            "--if-absent",
-                        ],
-                        "resources": resources(cpu="100m", cpu_limit="1", memory="256Mi", memory_limit="1Gi"),
-                    },
+                    container,
                     user=APP_USER,
                     writable={"/tmp": "256Mi"},  # noqa: S108 - a volume of the pod's own
                     restart_policy="Never",

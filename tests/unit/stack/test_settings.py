@@ -1,7 +1,7 @@
 """The config: what is taken, and what is said of what is not."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -14,7 +14,7 @@ from tests.unit.stack.support.engine import REQUIRED
 
 _NAMESPACE = "inference-platform:"
 _DECLARED: dict[str, dict[str, Any]] = yaml.safe_load(PROJECT_FILE.read_text())["config"]
-_TYPES = {"string": str, "integer": int, "boolean": bool}
+_TYPES = {"string": str, "integer": int, "boolean": bool, "array": list}
 _KEYS = st.sampled_from(sorted(_DECLARED))
 # What fits in a config value: no surrogates.
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -34,7 +34,8 @@ def test_pulumi_yaml_declares_exactly_the_settings() -> None:
     fields = {str(it.alias): it for it in Settings.model_fields.values()}
     assert {_NAMESPACE + key for key in _DECLARED} == {key for key in fields if key.startswith(_NAMESPACE)}
     for key, declared in _DECLARED.items():
-        default = fields[_NAMESPACE + key].default
+        default: object = fields[_NAMESPACE + key].default
+        default = list(cast("tuple[object, ...]", default)) if isinstance(default, tuple) else default
         assert declared["default"] == default, key
         assert type(default) is _TYPES[declared["type"]], key
         assert declared["description"], key
@@ -45,8 +46,8 @@ def test_defaults_are_enough_but_for_the_registry() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.parse({})
     assert str(raised.value) == (
-        "inference-platform:registry is not set; it takes the repository prefix that images are pushed to and pulled "
-        "from, such as 10.0.0.2:5000/inference-platform; `pulumi config set inference-platform:registry VALUE`"
+        "inference-platform:registry is not set; a local cluster pulls from a registry that is there already; "
+        "`pulumi config set inference-platform:registry HOST:5000/inference-platform`"
     )
 
 
