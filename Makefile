@@ -3,9 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := __main__.py stack inference_app mlflow_server model_publisher tools tests benchmarks
-export KUBE_CONTEXT STACK PLATFORM_HOME
+export KUBE_CONTEXT STACK PLATFORM_HOME OFFLINE FORMAT
 
-.PHONY: help up outputs down test verify check format bench environment lock
+.PHONY: help up preview smoke outputs down test verify check format bench environment lock
 
 help: ## this list
 	@echo "Usage: make TARGET [KUBE_CONTEXT=name] [STACK=local] [PLATFORM_HOME=.local]"
@@ -14,6 +14,12 @@ help: ## this list
 
 up: ## set up everything, deploy the stack, print its endpoints
 	@$(PYTHON) -m tools up
+
+preview: ## what `up` would change; OFFLINE=1 [FORMAT=json] without engine, account or cluster
+	@$(PYTHON) -m tools preview
+
+smoke: ## bring the stack up, ask all that its outputs name, take it down again
+	@$(PYTHON) -m tools smoke
 
 outputs: ## the stack's outputs as JSON
 	@$(PYTHON) -m tools outputs

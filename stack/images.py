@@ -1,5 +1,6 @@
 """This repository's images, all built in the same way."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
@@ -28,6 +29,12 @@ class Images:
     def inference(self) -> Image:
         """The inference server, for GPUs or not, with the model in it or without."""
         settings = self._settings
+        if settings.distroless:
+            bases = {
+                "DISTROLESS_IMAGE": settings.distroless_image,
+                "DISTROLESS_BUILD_IMAGE": settings.distroless_build_image,
+            }
+            return self._build("inference", "inference_app/Dockerfile", "distroless", bases=bases)
         device = "gpu" if settings.inference_device == "gpu" else ""
         if settings.model_storage == "image":
             contexts = {"model": settings.model_folder}
@@ -42,8 +49,21 @@ class Images:
         """The publisher's Job."""
         return self._build("publisher", "model_publisher/Dockerfile")
 
-    def _build(self, name: str, dockerfile: str, target: str = "", contexts: dict[str, str] | None = None) -> Image:
+    def _build(
+        self,
+        name: str,
+        dockerfile: str,
+        target: str = "",
+        contexts: Mapping[str, str] | None = None,
+        bases: Mapping[str, str] | None = None,
+    ) -> Image:
         args = ImageArgs(
-            self._registry, self._settings.image_tag, dockerfile, self._environment, target, contexts or {}
+            self._registry,
+            self._settings.image_tag,
+            dockerfile,
+            self._environment,
+            target=target,
+            contexts=contexts or {},
+            build_args=bases or {},
         )
         return Image(name, args, self._options)

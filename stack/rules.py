@@ -147,6 +147,8 @@ def _production(settings: "Settings") -> Iterator[Problem]:
 
 
 def _model(settings: "Settings") -> Iterator[Problem]:
+    if settings.distroless and (settings.inference_device == "gpu" or settings.model_storage == "image"):
+        yield Problem("distroless", "there is no such image with a GPU's libraries or a model", "false")
     if settings.model_storage == "bucket":
         if settings.mode == "light":
             yield Problem("model_storage", "light mode has no init containers", "mlflow")

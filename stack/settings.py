@@ -137,6 +137,8 @@ class Settings(BaseModel):
     ca_bundle: _OptionalFile = ""
     pip_index_url: Annotated[str, _matching(r"(https?://[^\s/]+\S*)?")] = ""
     python_image: _Image = "docker.io/library/python:3.13.9-slim-bookworm"
+    distroless_image: _Image = "gcr.io/distroless/python3-debian12:nonroot"
+    distroless_build_image: _Image = "docker.io/library/python:3.11.14-slim-bookworm"
     postgres_image: _Image = "docker.io/library/postgres:17.6-bookworm"
     object_store_image: _Image = "docker.io/chrislusf/seaweedfs:4.48"
 
@@ -151,6 +153,7 @@ class Settings(BaseModel):
 
     replicas: Annotated[int, Field(ge=1, le=100)] = 1
     inference_device: Literal["cpu", "gpu"] = "cpu"
+    distroless: bool = False
     inference_cpu: _Cpu = "250m"
     inference_cpu_limit: _Cpu = "1"
     inference_memory: _Memory = "512Mi"

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 
@@ -13,7 +14,7 @@ from tools.errors import ToolError
 def main() -> int:
     """Run a command; errors are one shape, on standard error."""
     parser = argparse.ArgumentParser("tools", description="Bring the platform to this machine.")
-    parser.add_argument("command", choices=["up", "down", "outputs"])
+    parser.add_argument("command", choices=["up", "down", "outputs", "preview", "smoke"])
     command: str = parser.parse_args().command
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -21,12 +22,15 @@ def main() -> int:
         from tools.deployment import Deployment  # noqa: PLC0415 - needs the environment that `enter` makes
 
         deployment = Deployment.current()
-        if command == "up":
-            deployment.up()
-        elif command == "down":
-            deployment.down()
-        else:
-            print(json.dumps(deployment.outputs(), indent=2))
+        match command:
+            case "preview" if os.environ.get("OFFLINE"):
+                from tools import preview  # noqa: PLC0415 - needs the program's libraries too
+
+                print(preview.offline(deployment.stack, os.environ.get("FORMAT") or "text"))
+            case "outputs":
+                print(json.dumps(deployment.outputs(), indent=2))
+            case _:
+                getattr(deployment, command)()
     except ToolError as error:
         fail(error)
         return 1

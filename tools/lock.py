@@ -10,7 +10,7 @@ from tools.places import REPOSITORY, Home
 
 FOLDER = REPOSITORY / "requirements"
 # The project's own environment holds all of them, so that tests run what images run.
-CONSTRAINED_BY_DEV = ("server", "mlflow", "publisher", "pyfunc")
+CONSTRAINED_BY_DEV = ("gpu", "server", "mlflow", "publisher", "pyfunc")
 ALONE = ("dev", "uv", "go")
 
 

@@ -40,6 +40,7 @@ class ImageArgs:
         environment: What it has in common with other builds.
         target: The Dockerfile's stage; empty is the last.
         contexts: Folders of this repository that the Dockerfile takes files from, by the name it gives them.
+        build_args: What the Dockerfile is told besides.
     """
 
     registry: Registry
@@ -48,6 +49,7 @@ class ImageArgs:
     environment: BuildEnvironment
     target: str = ""
     contexts: Mapping[str, str] = field(default_factory=dict[str, str])
+    build_args: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 # The one tag that moves: build layers, which no deployment names.
@@ -91,7 +93,7 @@ class Image(pulumi.ComponentResource):
             else None,
             dockerfile={"location": args.dockerfile},
             build_args=_without_empty(
-                {"BASE_IMAGE": environment.base_image, "PIP_INDEX_URL": environment.pip_index_url}
+                {"BASE_IMAGE": environment.base_image, "PIP_INDEX_URL": environment.pip_index_url, **args.build_args}
             ),
             # Not confidential, but as a secret it is in no layer and no history.
             secrets=pulumi.Output.secret(_without_empty({"ca-bundle": environment.ca_bundle})),

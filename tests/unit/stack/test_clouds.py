@@ -229,3 +229,33 @@ def test_light_mode_at_aws_is_express_mode() -> None:
     assert len(rights) == 2
     for right in rights:
         assert graph.waits_for(graph.one("ExpressGatewayService", "mlflow"), right)
+
+
+def test_an_image_without_a_shell_is_built_from_bases_of_its_own() -> None:
+    image = (
+        run_program(committed("dev", inferenceDevice="cpu", distroless=True), "dev").one("Image", "inference").inputs
+    )
+    assert image["target"] == "distroless"
+    assert image["buildArgs"]["DISTROLESS_IMAGE"].startswith("gcr.io/distroless/python3")
+
+
+def test_images_for_gpus_run_the_same_runtime() -> None:
+    def version(lock: str, package: str) -> str:
+        lines = (REPOSITORY / "requirements" / lock).read_text().splitlines()
+        (line,) = [it for it in lines if it.startswith(f"{package}==")]
+        return line.removeprefix(f"{package}==").split()[0]
+
+    assert version("gpu.txt", "onnxruntime-gpu") == version("server.txt", "onnxruntime")
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_every_target_is_in_the_dockerfile(stack: str) -> None:
+    stages = {
+        line.split()[-1]
+        for line in (REPOSITORY / "inference_app/Dockerfile").read_text().splitlines()
+        if " AS " in line
+    }
+    for change in ({}, {"distroless": True, "inferenceDevice": "cpu"}):
+        image = run_program(committed(stack, **change), stack).one("Image", "inference").inputs
+        assert image["target"] in stages
+    assert {"cpu-with-model", "gpu-with-model"} <= stages
