@@ -34,6 +34,8 @@ def main() -> int:
     try:
         figures = [
             Figure("interpreter start and import of the local program", _import_seconds(), 1.5, "s"),
+            Figure("the whole program of `dev` (DigitalOcean), offline", _program_seconds("dev"), 3, "s"),
+            Figure("the whole program of `prod` (AWS), offline", _program_seconds("prod"), 6, "s"),
             Figure("`make up` to the first prediction, caches there", _warm_up_seconds(bench), 120, "s"),
             Figure("`pulumi up` with no change", median(_repeat(lambda: _no_change(bench), 3)), 10, "s"),
             Figure("memory of the whole platform", _memory(bench), 4096, "MiB"),
@@ -60,6 +62,12 @@ def _repeat(action: Callable[[], object], rounds: int) -> list[float]:
 
 def _import_seconds() -> float:
     start = [sys.executable, "-c", IMPORTS]
+    return median(_repeat(lambda: subprocess.run(start, cwd=REPOSITORY, check=True), ROUNDS))
+
+
+def _program_seconds(stack: str) -> float:
+    """From the interpreter's start to after the last registration."""
+    start = [sys.executable, "-c", f"from tools.preview import offline; offline({stack!r}, 'json')"]
     return median(_repeat(lambda: subprocess.run(start, cwd=REPOSITORY, check=True), ROUNDS))
 
 

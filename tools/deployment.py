@@ -121,6 +121,10 @@ class Deployment:
             with exclusive(self.home):
                 engine = engines.provide(self.home, console)
                 outputs = self._outputs(engine, "--show-secrets")
+            if stack_file.committed(self.stack).get("inference-platform:mode") == "light":
+                # There is no Job that would.
+                with console.step("publishing the example model"):
+                    console.run(smoke.publish_command(outputs), env=smoke.login(outputs), fix="see the log above")
             smoke.check(outputs, _example_request(outputs)[1], console)
         finally:
             self.down()

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -41,6 +43,18 @@ def check(outputs: Mapping[str, Any], body: str, console: Console, seconds: floa
             _await(search, 200, seconds, login=(user, password))
         else:
             _await(search, 200, seconds)
+
+
+def publish_command(outputs: Mapping[str, Any]) -> list[str]:
+    """What publishes the example model where none is."""
+    where = [f"--mlflow-url={outputs['mlflowUrl']}", f"--name={outputs['modelName']}", "--alias=production"]
+    return [sys.executable, "-m", "model_publisher", *where, "--if-absent"]
+
+
+def login(outputs: Mapping[str, Any]) -> dict[str, str]:
+    """The environment with which MLflow's client logs in."""
+    user, password = outputs["mlflowUser"], outputs["mlflowPassword"]
+    return {**os.environ, "MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
 
 
 def _await(

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ import boto3
 import httpx
 import pytest
 
+from inference_app.registry.mlflow import MlflowRemote
+from inference_app.registry.onnx_file import OnnxFile
+from inference_app.registry.target import NoSuchModelError, SourceUnavailableError
 from mlflow_server import authentication, certificates, password
+from model_publisher.errors import PublishError
+from model_publisher.published import find_published
 from tests.app.support.processes import Process, eventually, free_port
 from tests.serving.support.object_store import ObjectStore
 from tests.serving.support.postgres import postgres
@@ -85,7 +91,9 @@ def test_an_administrator_gives_the_user_its_rights(empty_database: str, tmp_pat
     assert "registered_models" in _tables(empty_database.replace("/postgres", "/other"))
 
 
-def test_a_server_with_a_login_answers_who_has_it(empty_database: str, store: ObjectStore, tmp_path: Path) -> None:
+def test_a_server_with_a_login_answers_who_has_it(
+    empty_database: str, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
     environment = _environment(
         tmp_path,
@@ -111,6 +119,25 @@ def test_a_server_with_a_login_answers_who_has_it(empty_database: str, store: Ob
         assert client.get(search).status_code == 401
         assert client.get(search, auth=("admin", "wrong")).status_code == 401
         assert client.get(search, auth=_LOGIN).status_code == 200
+        _clients_log_in(f"http://127.0.0.1:{port}", monkeypatch)
+
+
+def _clients_log_in(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The inference server's client and the publisher's: who is let in hears that there is no such model."""
+
+    def ask(login: tuple[str, str] | None) -> None:
+        with closing(MlflowRemote("m", url=url, registered="m", alias="a", content=OnnxFile(), login=login)) as remote:
+            remote.resolve()
+
+    with pytest.raises(SourceUnavailableError, match="401"):
+        ask(None)
+    with pytest.raises(NoSuchModelError):
+        ask(_LOGIN)
+    with pytest.raises(PublishError, match="401"):
+        find_published(url, "m", "a")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", _LOGIN[0])
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", _LOGIN[1])
+    assert find_published(url, "m", "a") is None
 
 
 def _status(client: httpx.Client, path: str) -> int:

@@ -93,6 +93,7 @@ class NodeGroups(pulumi.ComponentResource):
             cluster_name=self._args.cluster.name,
             node_role_arn=self._role.arn,
             subnet_ids=[subnet.id for subnet in self._args.network.private],
+            version=self._args.cluster.version,
             ami_type=pool.image,
             instance_types=[pool.size],
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},

@@ -3,9 +3,12 @@
 import os
 from pathlib import Path
 
+import pytest
 import yaml
 
+from tools.offline.diagram import mermaid
 from tools.offline.graph import Graph
+from tools.places import REPOSITORY
 
 _FOLDER = Path(__file__).parent / "snapshots"
 
@@ -29,3 +32,16 @@ def test_the_graph_is_the_one_that_was_reviewed(any_stack: tuple[str, Graph]) ->
     if os.environ.get("UPDATE_SNAPSHOTS"):
         file.write_text(text)
     assert text == file.read_text()
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_picture_is_of_the_graph(stack: str, request: pytest.FixtureRequest) -> None:
+    graph: Graph = request.getfixturevalue(stack)
+    page = REPOSITORY / "docs" / "clouds.md"
+    before, mark, rest = page.read_text().partition(f"<!-- {stack} -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    drawn = f"{len(graph.resources)} resources.\n\n```mermaid\n{mermaid(graph)}\n```\n"
+    text = before + mark + drawn + end + after
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        page.write_text(text)
+    assert text == page.read_text()
