@@ -94,5 +94,6 @@ def build_light(settings: Settings, cloud: LightCloud) -> Platform:
         database_host=database.host,
         cluster_name="",
         namespace="",
+        kubeconfig_path="",
         kubeconfig_command="",
     )

@@ -22,6 +22,7 @@ class Platform:
         database_host: The database's host.
         cluster_name: The cluster.
         namespace: The platform's namespace in it.
+        kubeconfig_path: Where a kubeconfig lies, on every cloud but `local` once the command was run.
         kubeconfig_command: A command that writes a kubeconfig.
     """
 
@@ -37,6 +38,7 @@ class Platform:
     database_host: pulumi.Input[str]
     cluster_name: pulumi.Input[str]
     namespace: pulumi.Input[str]
+    kubeconfig_path: str
     kubeconfig_command: pulumi.Input[str]
 
 
@@ -55,6 +57,7 @@ def export(platform: Platform, monthly_cost: str) -> None:
         "databaseHost": platform.database_host,
         "clusterName": platform.cluster_name,
         "namespace": platform.namespace,
+        "kubeconfigPath": platform.kubeconfig_path,
         "kubeconfigCommand": platform.kubeconfig_command,
         "dashboards": {
             "mlflow": platform.mlflow_url,

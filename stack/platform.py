@@ -114,6 +114,7 @@ def _build(settings: Settings, cloud: Cloud, stack: str) -> Platform:
         database_host=database.host,
         cluster_name=cloud.cluster.name,
         namespace=namespace.metadata.name,
+        kubeconfig_path=cloud.cluster.kubeconfig_path,
         kubeconfig_command=cloud.cluster.kubeconfig_command,
     )
 

@@ -232,7 +232,7 @@ def _summary(outputs: Mapping[str, Any], url: str, body: str, answer: str) -> st
   MLflow      {outputs["mlflowUrl"]}
   model       {outputs["modelName"]}
   image       {outputs["imageRef"]}
-  kubectl     {outputs["kubeconfigCommand"]}
+  kubectl     export KUBECONFIG={outputs["kubeconfigPath"]}; kubectl --namespace {outputs["namespace"]} get pods
   namespace   {outputs["namespace"]}
 
 Try it:

@@ -98,13 +98,15 @@ class Cluster:
     Attributes:
         provider: The provider of all objects in it.
         name: Its name.
-        kubeconfig_command: A command that writes a kubeconfig with which its user reaches it.
+        kubeconfig_path: Where a kubeconfig lies with which its user reaches it, once `kubeconfig_command` was run.
+        kubeconfig_command: A command that writes a kubeconfig.
         ready: What must be there before pods can run, and must outlive them.
         gpu: Its nodes with GPUs; None for none.
     """
 
     provider: kubernetes.Provider
     name: pulumi.Input[str]
+    kubeconfig_path: str
     kubeconfig_command: pulumi.Input[str]
     ready: Sequence[pulumi.Resource] = ()
     gpu: GpuNodes | None = None

@@ -32,6 +32,7 @@ class LocalCloud:
         self.cluster = Cluster(
             provider,
             name=settings.context or "current context",
+            kubeconfig_path=kubeconfig,
             kubeconfig_command=f"{view} --kubeconfig={kubeconfig}{context} > kubeconfig.yaml",
         )
         self.registry = Registry(settings.registry, str)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(3600)  # the first test waits for the whole pla
 
 
 def test_the_outputs_are_complete(platform: Platform) -> None:
-    names = {"inferenceUrl", "mlflowUrl", "modelName", "imageRef", "namespace", "kubeconfigCommand"}
+    names = {"inferenceUrl", "mlflowUrl", "modelName", "imageRef", "namespace", "kubeconfigPath"}
     assert names <= platform.outputs.keys()
     assert "@sha256:" in platform.outputs["imageRef"]
 

@@ -86,8 +86,12 @@ class KubernetesCluster(pulumi.ComponentResource):
         self.contract = Cluster(
             provider,
             name=cluster.name,
+            kubeconfig_path="kubeconfig.yaml",
             kubeconfig_command=pulumi.Output.concat(
-                "aws eks update-kubeconfig --region ", settings.region, " --name ", cluster.name
+                "aws eks update-kubeconfig --kubeconfig kubeconfig.yaml --region ",
+                settings.region,
+                " --name ",
+                cluster.name,
             ),
             ready=[*self.nodes.groups, *before, *after],
             gpu=GPU if settings.gpu_node_size else None,

@@ -80,7 +80,10 @@ class KubernetesCluster(pulumi.ComponentResource):
         self.contract = Cluster(
             provider,
             name=cluster.name,
-            kubeconfig_command=pulumi.Output.concat("doctl kubernetes cluster kubeconfig save ", cluster.id),
+            kubeconfig_path="kubeconfig.yaml",
+            kubeconfig_command=pulumi.Output.concat(
+                "doctl kubernetes cluster kubeconfig show ", cluster.id, " > kubeconfig.yaml"
+            ),
             ready=ready,
             gpu=GPU if settings.gpu_node_size else None,
         )

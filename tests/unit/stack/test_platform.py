@@ -41,6 +41,7 @@ def test_outputs(deployed: Graph) -> None:
         "databaseHost": "postgres-1a2b3c4d.platform-1a2b3c4d.svc",
         "clusterName": "current context",
         "namespace": "platform-1a2b3c4d",
+        "kubeconfigPath": kubeconfig,
         "kubeconfigCommand": view,
         "dashboards": {"mlflow": "http://127.0.0.1:30500", "metrics": "http://127.0.0.1:30080/metrics"},
         "monthlyCost": "",
