@@ -69,11 +69,22 @@ def _binary(draw: st.DrawFn, name: str) -> tuple[bytes, str]:
     return head + raw, str(lie)
 
 
+def _zeros(name: str) -> tuple[bytes, str]:
+    """A request that every model answers."""
+    width, datatype = _WIDTHS.get(name, 3), _DATATYPES.get(name, "FP32")
+    raw = bytes(width * (8 if datatype == "INT64" else 4))
+    tensor = {"name": _INPUTS.get(name, "input"), "datatype": datatype, "shape": [1, width]}
+    head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": len(raw)}}]}).encode()
+    return head + raw, str(len(head))
+
+
 @pytest.mark.parametrize("name", _MODELS)
 def test_any_raw_tensor_is_answered_or_refused(server: InferenceServer, name: str) -> None:
     statuses: set[int] = set()
 
     @given(_binary(name))
+    @example(_zeros(name))
+    @example((b"", "0"))
     @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
     def ask(request: tuple[bytes, str]) -> None:
         body, size = request
