@@ -1,13 +1,11 @@
 """A connection whose client is not trusted: bounded in time and memory, every refusal in the shape of all errors."""
 
 import asyncio
-from collections.abc import Sized
 from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, ClassVar
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from inference_app.access_log import AccessLog
@@ -29,23 +27,6 @@ class Part(Enum):
     NOTHING = auto()
     HEAD = auto()
     BODY = auto()
-
-
-class _Flow(FlowControl):
-    """Reads on only for a client that reads too, and that has not asked for more than it can be told.
-
-    Args:
-        transport: What to read from.
-        pipeline: Requests that wait for the answer to one before them.
-    """
-
-    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        if not self._pipeline and not self.write_paused:
-            super().resume_reading()
 
 
 class Connection(HttpToolsProtocol):
@@ -70,7 +51,6 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn has it
         """Close it if nothing ever comes."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -235,6 +235,23 @@ def test_pipelined_requests_are_answered_in_order(server: InProcess) -> None:
             assert wire.answer().body == expected
 
 
+@pytest.mark.parametrize("behind", [64, 65, 500])
+def test_so_many_may_wait_behind_one(server: InProcess, behind: int) -> None:
+    server.hold()
+    with Wire(server.address) as wire:
+        wire.send(b"".join(post(_V1, b'{"instances": [[%d, 0]]}' % number) for number in range(behind + 1)))
+        eventually(server.waiting, "the first to wait")
+        server.release()
+        answered = min(behind, 64) + 1
+        for number in range(answered):
+            answer = wire.answer()
+            assert (answer.status, answer.body) == (200, b'{"predictions":[[%d.0,0.0]]}' % number)
+            is_last_of_too_many = behind > 64 and number == answered - 1
+            assert answer.header("connection") == ("close" if is_last_of_too_many else None)
+        if behind > 64:
+            assert wire.is_closed()
+
+
 def test_rubbish_after_a_request_does_not_cost_its_answer(server: InProcess) -> None:
     server.hold()
     with Wire(server.address) as wire:

@@ -162,6 +162,9 @@ def test_the_end_under_load(tmp_path: Path) -> None:
         server.process.terminate()
         eventually(lambda: watcher.get("/readyz").status_code == 503, "it to say so, while it still takes connections")
         watcher.close()
+        noticed = time.monotonic()
+        while time.monotonic() < noticed + 0.5:  # probes come on connections of their own
+            assert httpx.get(f"{server.http.base_url}/readyz", timeout=5).status_code == 503
         for thread in threads:
             thread.join(20)
         assert ends == ["told"] * 8
