@@ -13,6 +13,9 @@ from inference_app.engine.scheduler import Scheduler
 from inference_app.errors import DeadlineExceededError, OverloadedError
 from inference_app.model import Outcome, RunRecord, Tensor, Tensors
 
+# So many runs in a row for one request each, and it is taken for granted; it is put to the test again as often.
+_ALONE = 16
+
 Shape = tuple[tuple[int, ...], ...]
 Run = Callable[[Tensors], Tensors]
 
@@ -139,7 +142,20 @@ class Batcher:
         self._rows = 0
         self._left = 0  # cancelled requests that are still among the tickets
         self._company = 1  # requests of the last run: how many are probably on their way again
+        self._lone_runs = 0  # in a row, of a single request and with nobody waiting; those at once count too
         self._alarm: asyncio.TimerHandle | None = None
+
+    def is_idle(self) -> bool:
+        """Whether a request that comes now may as well run at once: there is no other, nor was there for a while.
+
+        Now and then the answer is no for a request that is alone: only in the queue it can meet others.
+        """
+        if self._tickets or self._lone_runs < _ALONE:
+            return False
+        self._lone_runs += 1
+        if self._lone_runs == 2 * _ALONE:
+            self._lone_runs = _ALONE - 1
+        return self._lone_runs >= _ALONE
 
     def submit(self, ticket: Ticket) -> None:
         """Queue a request.
@@ -186,6 +202,8 @@ class Batcher:
         if not parts:
             return None
         self._company = len(parts)
+        is_lone = self._company == 1 and not self._tickets
+        self._lone_runs = min(self._lone_runs + 1, _ALONE) if is_lone else 0
         if watched:
             return lambda: self._work_watched(parts, watched)
         return lambda: self._work(parts)

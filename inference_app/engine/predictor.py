@@ -11,7 +11,7 @@ from inference_app.engine.future import future_of
 from inference_app.engine.memory import MemoryBudget, Resident
 from inference_app.engine.response_cache import ResponseCache
 from inference_app.engine.scheduler import PRIORITIES, FairWorkers, OnTheSpot
-from inference_app.errors import InvalidRequestError, OverloadedError
+from inference_app.errors import InvalidRequestError, OverloadedError, ServingError
 from inference_app.model import Cancellable, Outcome, RunRecord, Signature, Tensors
 
 _log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class Predictor:
         self._resident = resident
         self._quantized = quantized
         self._cost = cost
+        self._observer = observer
         self._budget = budget
         rows = min(settings.max_batch_size or cost.best_batch, 65536) if cost.shares_runs else 1
         limits = BatchLimits(rows, settings.batch_timeout, max(rows, 1) * settings.max_enqueued_batches)
@@ -110,11 +111,16 @@ class Predictor:
                 then(known)
                 return _FINISHED
             then = self._responses.keeping(key, then)
-        ticket = Ticket(inputs, self._rows(inputs), deadline, then, runs)
-        if ticket.rows <= self._small_rows and self._small_queue is not None and self._resident.is_loaded:
-            self._small_queue.submit(ticket)
-        else:
-            self._queue.submit(ticket)
+        rows = self._rows(inputs)
+        queue = self._queue
+        if rows <= self._small_rows and self._small_queue is not None and self._resident.is_loaded:
+            queue = self._small_queue
+            if runs is None and queue.is_idle():
+                self._observer.batch(rows, _NO_WAIT)
+                then(self._outcome(inputs))
+                return _FINISHED
+        ticket = Ticket(inputs, rows, deadline, then, runs)
+        queue.submit(ticket)
         return ticket
 
     def submit(self, inputs: Tensors, deadline: float | None) -> asyncio.Future[Tensors]:
@@ -129,6 +135,12 @@ class Predictor:
         self._budget.use(self._resident)
         return self.run(inputs)
 
+    def _outcome(self, inputs: Tensors) -> Outcome:
+        try:
+            return self.run(inputs)
+        except ServingError as error:
+            return error
+
     def _rows(self, inputs: Tensors) -> int:
         return next(iter(inputs.values())).shape[0] if self._cost.shares_runs else 1
 
@@ -139,3 +151,4 @@ class _Finished:
 
 
 _FINISHED = _Finished()
+_NO_WAIT = (0.0,)

@@ -20,7 +20,7 @@ from inference_app.engine.predictor import Predictor
 from inference_app.engine.response_cache import ResponseCache
 from inference_app.errors import InvalidRequestError
 from inference_app.metrics import Metrics
-from inference_app.model import Datatype
+from inference_app.model import Datatype, Outcome
 from tests.app.support import models
 
 Load = Callable[..., Predictor]
@@ -88,6 +88,34 @@ async def test_values_that_the_model_cannot_compute_are_the_clients_fault(load: 
         *(predictor.submit({"input": each}, None) for each in (good, bad, good)), return_exceptions=True
     )
     assert [isinstance(answer, Exception) for answer in answers] == [False, True, False]
+
+
+async def test_who_is_alone_waits_for_nobody_and_is_found_when_others_come(load: Load, metrics: Metrics) -> None:
+    predictor = load(models.scaling(2))
+
+    def runs() -> float:
+        [line] = [line for line in metrics.exposition()[0].decode().splitlines() if "batch_size_count" in line]
+        return float(line.split()[-1])
+
+    for _ in range(20):
+        await predictor.submit(_rows(1), None)
+    answers: list[Outcome] = []
+    predictor.start(_rows(1), None, answers.append)
+    assert len(answers) == 1  # before anything else had its turn
+    alone = runs()
+    for _ in range(3):
+        outputs = await asyncio.gather(*(predictor.submit(_rows(value), None) for value in range(64)))
+        assert [output["output"][0, 0] for output in outputs] == [2 * value for value in range(64)]
+    assert runs() - alone < 64
+
+
+async def test_values_that_fail_alone_fail_at_once(load: Load) -> None:
+    predictor = load(models.lookup())
+    good, bad = (np.array([[value]], dtype=np.int64) for value in (1, 99))
+    for _ in range(20):
+        await predictor.submit({"input": good}, None)
+    with pytest.raises(InvalidRequestError, match="cannot compute these values"):
+        await predictor.submit({"input": bad}, None)
 
 
 def test_class_probabilities_come_as_a_labelled_tensor(load: Load) -> None:
