@@ -13,7 +13,7 @@ from inference_app.model import Datatype, Signature, Tensor, Tensors
 _INLINE_SECONDS = 300e-6
 # Rows that wait for a batch wait for all of it, so a batch may not take longer than this.
 _LONGEST_BATCH_SECONDS = 0.05
-_LARGEST_BATCH = 256
+LARGEST_BATCH = 256  # rows, unless the settings say more
 _WORTHWHILE = 0.85  # cost of a row in a doubled batch, relative to before, under which doubling pays
 _SAMPLES = 3
 
@@ -40,7 +40,7 @@ class Cost:
         room = _INLINE_SECONDS - self.base
         if room < self.per_row:
             return 0
-        return min(_LARGEST_BATCH, int(room / self.per_row)) if self.per_row else _LARGEST_BATCH
+        return min(LARGEST_BATCH, int(room / self.per_row)) if self.per_row else LARGEST_BATCH
 
 
 def measure(model: OnnxModel) -> Cost:
@@ -54,7 +54,7 @@ def measure(model: OnnxModel) -> Cost:
         return Cost(base=one, per_row=0.0, best_batch=1, shares_runs=False)
     rows, seconds = 1, one
     best, best_per_row = 1, one
-    while rows < _LARGEST_BATCH and 2 * seconds < _LONGEST_BATCH_SECONDS:
+    while rows < LARGEST_BATCH and 2 * seconds < _LONGEST_BATCH_SECONDS:
         doubled = _seconds(model, 2 * rows)
         rows, seconds = 2 * rows, doubled
         if seconds / rows < _WORTHWHILE * best_per_row:

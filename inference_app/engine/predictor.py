@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from inference_app.engine.batcher import Batcher, BatchLimits, BatchObserver, Ticket
-from inference_app.engine.cost import Cost
+from inference_app.engine.cost import LARGEST_BATCH, Cost
 from inference_app.engine.future import future_of
 from inference_app.engine.memory import MemoryBudget, Resident
 from inference_app.engine.response_cache import ResponseCache
@@ -68,7 +68,9 @@ class Predictor:
         self._observer = observer
         self._budget = budget
         rows = min(settings.max_batch_size or cost.best_batch, 65536) if cost.shares_runs else 1
-        limits = BatchLimits(rows, settings.batch_timeout, max(rows, 1) * settings.max_enqueued_batches)
+        # What was measured says how rows are best run, not how many may wait: one request may have more than a batch.
+        most_rows = (settings.max_batch_size or LARGEST_BATCH) if cost.shares_runs else 1
+        limits = BatchLimits(rows, settings.batch_timeout, most_rows * settings.max_enqueued_batches)
         share = PRIORITIES[settings.priority]
         self._queue = Batcher(self._run_in_worker, limits, share, workers, observer)
         small = BatchLimits(min(rows, cost.small_rows), 0.0, limits.queued_rows)

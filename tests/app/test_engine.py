@@ -13,7 +13,7 @@ import pytest
 
 from inference_app.engine import Engine, ServingSettings, SessionSettings
 from inference_app.engine.bound_run import BoundRun
-from inference_app.engine.cost import measure
+from inference_app.engine.cost import Cost, measure
 from inference_app.engine.memory import MemoryBudget, Resident
 from inference_app.engine.onnx_model import OnnxModel
 from inference_app.engine.predictor import Predictor
@@ -71,6 +71,23 @@ async def test_small_runs_are_joined_without_a_thread(load: Load, metrics: Metri
     answers = await asyncio.gather(*(predictor.submit(_rows(value), None) for value in range(5)))
     assert [answer["output"][0, 0] for answer in answers] == [0, 2, 4, 6, 8]
     assert 'inference_batch_size_bucket{le="8.0",model="demo",version="1"} 1.0' in metrics.exposition()[0].decode()
+
+
+async def test_small_batches_leave_room_for_large_requests(
+    file: Callable[..., Path], metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Cost(base=1e-3, per_row=1e-3, best_batch=2, shares_runs=True)
+
+    def measured(_: OnnxModel) -> Cost:
+        return small
+
+    monkeypatch.setattr("inference_app.engine.engine.measure", measured)
+    engine = Engine(SessionSettings(), slots=1, memory_budget=0, observer=metrics)
+    predictor = engine.load(file(models.scaling(2), "model.onnx"), "demo", "1", ServingSettings())
+    rows = _rows(*range(256))
+    for outputs in await asyncio.gather(*(predictor.submit(rows, None) for _ in range(8))):
+        np.testing.assert_array_equal(outputs["output"], 2 * rows["input"])
+    engine.close()
 
 
 async def test_batching_can_be_turned_off(load: Load, metrics: Metrics) -> None:
