@@ -12,7 +12,7 @@ from benchmarks.serving import chart, environments
 from benchmarks.serving.measurements import CPU, P99, THROUGHPUT, Ratio, WorkResult
 from benchmarks.serving.servers import SERVERS
 from benchmarks.serving.targets import TARGETS, Target
-from benchmarks.serving.works import LOOP, OURS, Work
+from benchmarks.serving.works import LOOP, OURS, VARIANTS, Work
 from tools.places import REPOSITORY
 
 RESULTS = REPOSITORY / "benchmarks" / "results.json"
@@ -80,7 +80,8 @@ def foreign_load(results: Sequence[WorkResult]) -> str:
 def write(results: Sequence[WorkResult], *, rounds: int, seconds: int) -> None:
     """Write the results, the page and the plot."""
     ratios = [ratio for result in results for ratio in result.ratios()]
-    RESULTS.write_text(json.dumps([asdict(ratio) for ratio in ratios], indent=1) + "\n", encoding="utf-8")
+    of_peers = [asdict(ratio) for ratio in ratios if ratio.peer not in VARIANTS]
+    RESULTS.write_text(json.dumps(of_peers, indent=1) + "\n", encoding="utf-8")
     PLOT.write_text(chart.draw(results), encoding="utf-8")
     sections = [
         "# The server beside its peers",

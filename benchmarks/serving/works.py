@@ -7,6 +7,8 @@ from benchmarks.serving.protocols import Protocol
 
 OURS = "ours"
 LOOP = "onnxruntime"
+VARIANTS = ("ours-unbatched", "mosec-msgspec")
+"""Measured for people: ours and a peer in another way. Programs get one way of each."""
 
 
 @dataclass(frozen=True)
